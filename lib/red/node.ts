@@ -1,0 +1,66 @@
+import type { Node, NodeAPI, NodeDef, NodeMessage } from 'node-red';
+
+/** The runtime's interface for nodes, as a node module receives it. */
+export type Red = NodeAPI;
+
+/** What `send` takes: one message for the first output, or one entry for each output. */
+export type Sendable = NodeMessage | (NodeMessage | NodeMessage[] | null)[];
+
+/** A running node, with what the published types leave out. */
+export interface RuntimeNode<Credentials extends object = Partial<Record<string, string>>> extends Node<Credentials> {
+  /** The group that holds the node. */
+  g?: string;
+  /** Where the node is: `<tab>/<subflow instances>/<id>`; a global configuration node is under `global`. */
+  _path?: string;
+  /**
+   * On configuration nodes, the nodes that use it, by id. The runtime reads this property to take errors and statuses
+   * of a global configuration node to the Catch and Status nodes of those flows.
+   */
+  users?: Record<string, RuntimeNode>;
+}
+
+/** The saved properties of a node; the values of `${NAME}` are already in their place. */
+export type Definition = NodeDef & Record<string, unknown>;
+
+/**
+ * The running configuration node with this id and type, or `undefined` when it is missing, disabled or of another
+ * type. Until `node` is closed it counts as one of its users.
+ */
+export function useConfigNode<Config extends RuntimeNode>(
+  RED: Red,
+  node: RuntimeNode,
+  id: unknown,
+  type: string,
+): Config | undefined {
+  const config = findConfigNode<Config>(RED, id, type);
+  if (!config) return undefined;
+  config.users ??= {};
+  const users = config.users;
+  users[node.id] = node;
+  node.on('close', () => {
+    if (users[node.id] === node) delete users[node.id];
+  });
+  return config;
+}
+
+/** The running configuration node with this id and type, without becoming one of its users. */
+export function findConfigNode<Config extends RuntimeNode>(RED: Red, id: unknown, type: string): Config | undefined {
+  if (typeof id !== 'string' || id === '') return undefined;
+  const found = RED.nodes.getNode(id) as unknown as Config | null | undefined;
+  return found?.type === type ? found : undefined;
+}
+
+/** The ids of the tabs a node works for: its own, or for a global configuration node those of its users. */
+export function flowIdsOf(node: RuntimeNode): string[] {
+  const found = new Set<string>();
+  const visited = new Set<RuntimeNode>();
+  const visit = (current: RuntimeNode) => {
+    if (visited.has(current)) return;
+    visited.add(current);
+    const [own] = (current._path ?? current.z ?? 'global').split('/');
+    if (own && own !== 'global') found.add(own);
+    for (const user of Object.values(current.users ?? {})) visit(user);
+  };
+  visit(node);
+  return [...found];
+}

@@ -1,0 +1,31 @@
+import { toContactError } from '../core/errors';
+import { nodeLogger } from './logger';
+import type { Definition, Red, RuntimeNode } from './node';
+import { Status } from './status';
+
+/** How the credentials of a node type are kept; only `password` never goes to the editor. */
+export type CredentialTypes = Record<string, 'text' | 'password'>;
+
+/**
+ * Registers a node type. `start` runs on the created node. Should it throw, the node shows a red ring and the error is
+ * logged, while the runtime alone would leave out the node without a word on the canvas.
+ */
+export function registerNode<Running extends RuntimeNode = RuntimeNode>(
+  RED: Red,
+  type: string,
+  start: (node: Running, definition: Definition) => void,
+  credentials: CredentialTypes = {},
+): void {
+  function construct(this: Running, definition: Definition): void {
+    RED.nodes.createNode(this, definition);
+    try {
+      start(this, definition);
+    } catch (thrown) {
+      const error = toContactError(thrown, 'start the node');
+      new Status(RED, this).set('failed', { reason: error.message });
+      nodeLogger(RED, this).error(error.message, { code: error.code });
+    }
+  }
+  const types = Object.fromEntries(Object.entries(credentials).map(([name, kind]) => [name, { type: kind }]));
+  RED.nodes.registerType(type, construct as never, { credentials: types });
+}
