@@ -209,7 +209,6 @@ export class GenesysSimulator {
   /** Stop: cuts every connection and timer. */
   async close(): Promise<void> {
     this.events.stop();
-    this.drop();
     await this.server.close();
   }
 }

@@ -86,6 +86,7 @@ export class SimulatorServer {
   private readonly mounts: { prefix: string; handle: Route['handle'] }[] = [];
   private readonly waiting = new Set<() => void>();
   private readonly http = createServer((request, response) => void this.serve(request, response));
+  private readonly sockets = new Set<Socket>();
   private closed: Promise<void> | undefined;
 
   constructor(options: { rateLimitPerMinute: number; rateLimitWindowMs: number; requestLogLimit: number }) {
@@ -93,6 +94,10 @@ export class SimulatorServer {
     this.rateLimit = new RateLimit(options.rateLimitPerMinute, options.rateLimitWindowMs);
     // Longer than the idle time of any client under test, so that only faults close idle connections.
     this.http.keepAliveTimeout = 65_000;
+    this.http.on('connection', (socket: Socket) => {
+      this.sockets.add(socket);
+      socket.on('close', () => this.sockets.delete(socket));
+    });
     this.http.on('upgrade', (request, socket, head) => void this.serveUpgrade(request, socket, head));
   }
 
@@ -127,7 +132,8 @@ export class SimulatorServer {
       this.timers.clear();
       this.faults.clear();
       this.http.close(() => resolve());
-      this.http.closeAllConnections();
+      // Not closeAllConnections(): it leaves out upgraded connections, answered or not.
+      for (const socket of this.sockets) socket.destroy();
     });
     return this.closed;
   }

@@ -575,9 +575,13 @@ describe('Genesys simulator', () => {
     it('misbehave on command: raw frames, half-open, dropped, slow, mute, refused', async () => {
       await start({ heartbeatMs: 5 });
       genesys.mute();
+      const isPong = ({ eventBody }: Frame) => eventBody?.message === 'pong';
       const { api } = await signIn();
       const { id, connectUri } = await channel(api, topicA);
       let connection = await connect(connectUri);
+      connection.websocket.send('{"message":"ping"}');
+      connection.websocket.send('muted, so this is what is answered');
+      assert.equal((await connection.next(() => true)).result, '400');
       genesys.sendFrame(id, 'not JSON');
       assert.deepEqual(await connection.next(() => true), { text: 'not JSON' });
       genesys.sendFrame('all', { result: '404' });
@@ -591,12 +595,15 @@ describe('Genesys simulator', () => {
       await genesys.publish({ code: 'AUDIOHOOK-0001' });
       await connection.next(isEvent);
       genesys.halfOpen();
+      genesys.unmute();
       connection.websocket.send('{"message":"ping"}');
       await genesys.publish({ code: 'AUDIOHOOK-0001' });
       assert.deepEqual([genesys.channels[0]?.eventsSent, genesys.channels[0]?.eventsLost], [1, 1]);
       assert.equal(connection.websocket.readyState, WebSocket.OPEN);
       genesys.drop(id);
       assert.equal(await connection.closed, 1006);
+      assert.ok(!connection.frames.some(isPong));
+      genesys.mute();
       const refusal = genesys.refuseUpgrades(503);
       assert.equal(await refusedWith(connectUri), 503);
       refusal.remove();
@@ -905,6 +912,22 @@ describe('Genesys simulator', () => {
       fault.remove();
       assert.equal((await api('GET', '/api/v2/tokens/me')).status, 200);
     });
+  });
+
+  it('closes at once, whatever hangs', async () => {
+    await start();
+    const { token, api } = await signIn();
+    const { connectUri } = await channel(api);
+    const halfOpen = await connect(connectUri);
+    genesys.halfOpen();
+    const request = genesys.fail({ path: /tokens/, answer: 'hang' });
+    const upgrade = genesys.fail({ path: /^.channels/, answer: 'hang' });
+    const headers = { authorization: `Bearer ${token}` };
+    const unanswered = assert.rejects(call('GET', '/api/v2/tokens/me', { headers }), TypeError);
+    const unopened = assert.rejects(connect(connectUri), /socket hang up|ECONNRESET/);
+    await genesys.until(() => request.hits + upgrade.hits === 2);
+    await genesys.close();
+    await Promise.all([unanswered, unopened, halfOpen.closed]);
   });
 
   it('runs as a process of its own that obeys commands over HTTP', async () => {
