@@ -24,6 +24,8 @@ export interface NodeReport {
   /** Plain facts without secrets, such as breaker, token, socket and queue. */
   details?: Record<string, unknown>;
   metrics?: Metric[];
+  /** Numbers for the groups of the JSON form of `/metrics`, by group and name; several nodes of a group are added up. */
+  groups?: Record<string, Record<string, number>>;
 }
 
 /** A node that can be asked how it is doing. */

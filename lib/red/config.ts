@@ -183,9 +183,21 @@ function shown(value: unknown): string {
   return `"${told.length > 60 ? `${told.slice(0, 60)}…` : told}"`;
 }
 
+/** Options of {@link text}. */
+export interface TextOptions extends FieldOptions<string> {
+  /** What a text must look like. */
+  pattern?: RegExp;
+  /** The same in words, to end the sentence "must be …". */
+  expected?: string;
+}
+
 /** A text, without the space around it. */
-export function text<const Options extends FieldOptions<string>>(options?: Options): Field<ValueOf<string, Options>> {
-  return field<string, Options>(options, asText);
+export function text<const Options extends TextOptions>(options?: Options): Field<ValueOf<string, Options>> {
+  return field<string, Options>(options, (raw) => {
+    const found = asText(raw);
+    if (options?.pattern?.test(found) === false) throw new Error(`be ${options.expected ?? `like ${options.pattern}`}`);
+    return found;
+  });
 }
 
 /** Bounds of a number, both included. */

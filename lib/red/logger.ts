@@ -1,9 +1,8 @@
 import { toContactError } from '../core/errors';
 import type { LogFields, Logger } from '../core/log';
 import { redact, redactValue } from '../core/redaction';
+import { LOG_LEVELS } from '../monitor/log-event';
 import type { Red, RuntimeNode } from './node';
-
-const LEVELS: Record<string, number> = { off: 1, fatal: 10, error: 20, warn: 30, info: 40, debug: 50, trace: 60 };
 
 /**
  * One log line. The runtime's console shows `message`; handlers that understand objects see the fields beside it.
@@ -27,16 +26,16 @@ class LogRecord {
  * logged with `error` also reaches Catch nodes.
  */
 export function nodeLogger(RED: Red, node: RuntimeNode): Logger {
-  const wanted = mostWanted(RED);
+  const wanted = loggedLevel(RED);
   const write = (level: number, method: 'warn' | 'log' | 'debug') => (message: string, fields?: LogFields) => {
     if (level <= wanted) node[method](new LogRecord(message, fields));
   };
   return {
     // Without a message object the runtime does not tell Catch nodes.
     error: (message, fields) => node.error(new LogRecord(message, fields), {}),
-    warn: write(LEVELS['warn']!, 'warn'),
-    info: write(LEVELS['info']!, 'log'),
-    debug: write(LEVELS['debug']!, 'debug'),
+    warn: write(LOG_LEVELS.warn, 'warn'),
+    info: write(LOG_LEVELS.info, 'log'),
+    debug: write(LOG_LEVELS.debug, 'debug'),
   };
 }
 
@@ -52,9 +51,9 @@ export function nodeFailure(node: RuntimeNode, thrown: unknown, attempted = 'go 
   }
 }
 
-/** The number of the most talkative level that any log handler in the settings asks for. */
-function mostWanted(RED: Red): number {
+/** The most talkative level that any log handler in the settings asks for, as the runtime's number. */
+export function loggedLevel(RED: Red): number {
   const handlers = Object.values((RED.settings.logging ?? {}) as Record<string, { level?: string } | undefined>);
-  const levels = handlers.map((handler) => LEVELS[handler?.level ?? 'info'] ?? LEVELS['info']!);
-  return levels.length > 0 ? Math.max(...levels) : LEVELS['info']!;
+  const levels = handlers.map((handler) => LOG_LEVELS[handler?.level as keyof typeof LOG_LEVELS] ?? LOG_LEVELS.info);
+  return levels.length > 0 ? Math.max(...levels) : LOG_LEVELS.info;
 }

@@ -42,6 +42,8 @@ export interface StatusSources {
   books?: () => BooksSnapshot;
   details?: () => Record<string, unknown>;
   metrics?: () => Metric[];
+  /** See {@link NodeReport.groups}, such as `{tokens: {refresh_attempts: 3}}`. */
+  groups?: () => Record<string, Record<string, number>>;
 }
 
 /**
@@ -112,6 +114,7 @@ export class Status {
     try {
       if (this.sources.books) report.books = this.sources.books();
       if (this.sources.metrics) report.metrics = this.sources.metrics();
+      if (this.sources.groups) report.groups = this.sources.groups();
       if (this.sources.details) report.details = redactValue(this.sources.details()) as Record<string, unknown>;
     } catch (thrown) {
       report.details = { reportFailed: describe(thrown) };

@@ -1,0 +1,143 @@
+import type { Registry } from 'prom-client';
+import type { BooksSnapshot } from '../core/books';
+import { redact } from '../core/redaction';
+import { packageVersion } from '../core/version';
+import { healthAnswer } from './health';
+import type { Member } from './members';
+import type { Metric } from './registry';
+import { healthOf } from './states';
+
+const METRIC_NAME = /^[a-z_:][a-z0-9_:]*$/i;
+const LABEL_NAME = /^[a-z_][a-z0-9_]*$/i;
+
+const SETTLED: (keyof BooksSnapshot)[] = ['delivered', 'duplicate', 'rejected', 'dropped'];
+
+let processMetrics: Registry | undefined;
+
+/** The members' numbers and those of the process in the text form of Prometheus. */
+export async function metricsText(members: Member[]): Promise<{ contentType: string; body: string }> {
+  // Only a runtime whose metrics are read pays for the library, which also begins to observe the garbage collection.
+  const { collectDefaultMetrics, Registry: PrometheusRegistry } = await import('prom-client');
+  if (!processMetrics) {
+    processMetrics = new PrometheusRegistry();
+    collectDefaultMetrics({ register: processMetrics });
+  }
+  const registry = new PrometheusRegistry();
+  await fill(registry, members.flatMap(metricsOf));
+  const parts = [await registry.metrics(), await processMetrics.metrics()];
+  return { contentType: registry.contentType, body: parts.filter((part) => part.trim() !== '').join('\n') };
+}
+
+/** All numbers of one member, with the labels that every one of them has. */
+export function metricsOf({ service, node, report }: Member): Metric[] {
+  const labels = { service, node: node.id, type: node.type };
+  const up = healthOf(report.state) === 'unhealthy' ? 0 : 1;
+  const found: Metric[] = [
+    {
+      name: 'contact_center_node_up',
+      help: 'Whether the node does its work: 1 when it is healthy or degraded, 0 when it is unhealthy.',
+      type: 'gauge',
+      value: up,
+      labels,
+    },
+  ];
+  const { books } = report;
+  if (books) {
+    found.push(
+      {
+        name: 'contact_center_messages_received_total',
+        help: 'Messages that the node has taken; always the sum of those settled, queued and in flight.',
+        type: 'counter',
+        value: books.received,
+        labels,
+      },
+      ...SETTLED.map((outcome) => ({
+        name: 'contact_center_messages_total',
+        help: 'Messages that the node has settled, by outcome.',
+        type: 'counter' as const,
+        value: books[outcome],
+        labels: { ...labels, outcome },
+      })),
+      {
+        name: 'contact_center_queue_messages',
+        help: 'Messages that wait in the node.',
+        type: 'gauge',
+        value: books.queued,
+        labels,
+      },
+      {
+        name: 'contact_center_in_flight_messages',
+        help: 'Messages that are being sent.',
+        type: 'gauge',
+        value: books.inFlight,
+        labels,
+      },
+    );
+  }
+  for (const metric of report.metrics ?? []) found.push({ ...metric, labels: { ...metric.labels, ...labels } });
+  return found;
+}
+
+/** Puts metrics into a registry. One that Prometheus would not accept is left out: the others are still worth having. */
+async function fill(registry: Registry, metrics: Metric[]): Promise<void> {
+  const { Counter, Gauge } = await import('prom-client');
+  const byName = new Map<string, Metric[]>();
+  for (const metric of metrics) {
+    if (!isUsable(metric)) continue;
+    const family = byName.get(metric.name) ?? [];
+    byName.set(metric.name, family);
+    if (family.length === 0 || family[0]!.type === metric.type) family.push(metric);
+  }
+  for (const [name, family] of byName) {
+    const { help, type } = family[0]!;
+    const labelNames = [...new Set(family.flatMap(({ labels }) => Object.keys(labels ?? {})))];
+    const options = { name, help, labelNames, registers: [registry] };
+    const instrument = type === 'counter' ? new Counter(options) : new Gauge(options);
+    for (const { labels = {}, value } of family) {
+      const shown = Object.entries(labels).map(([label, text]) => [label, redact(String(text))]);
+      instrument.inc(Object.fromEntries(shown), value);
+    }
+  }
+}
+
+function isUsable({ name, type, value, labels = {} }: Metric): boolean {
+  if (!METRIC_NAME.test(name) || !Object.keys(labels).every((label) => LABEL_NAME.test(label))) return false;
+  return Number.isFinite(value) && (type === 'gauge' || value >= 0);
+}
+
+/** The JSON form of `/metrics`: groups of plain names and numbers. */
+export type MetricGroups = Record<string, Record<string, unknown> | number>;
+
+/**
+ * The same numbers in groups: `application`, one for each service, and those that nodes name themselves, such as
+ * `tokens`. `timestamp` is in seconds since the epoch.
+ */
+export function metricGroups(members: Member[]): MetricGroups {
+  const groups: Record<string, Record<string, number>> = {};
+  const add = (group: string, name: string, value: number) => {
+    groups[group] ??= {};
+    groups[group][name] = (groups[group][name] ?? 0) + value;
+  };
+  const asked = new Set<Member['node']>();
+  for (const { service, node, report } of members) {
+    add(service, 'nodes', 1);
+    for (const [account, value] of Object.entries(report.books ?? {})) {
+      add(service, account === 'inFlight' ? 'in_flight' : account, value);
+    }
+    for (const { name, value } of report.metrics ?? []) add(service, name.replace(/^contact_center_/, ''), value);
+    // A node that several services use has done its work only once.
+    if (asked.has(node)) continue;
+    asked.add(node);
+    for (const [group, numbers] of Object.entries(report.groups ?? {})) {
+      for (const [name, value] of Object.entries(numbers)) add(group, name, value);
+    }
+  }
+  const { status, uptime_seconds } = healthAnswer(members);
+  const application = {
+    status,
+    version: packageVersion,
+    uptime_seconds,
+    resident_memory_bytes: process.memoryUsage.rss(),
+  };
+  return { application, ...groups, timestamp: Math.floor(Date.now() / 1_000) };
+}

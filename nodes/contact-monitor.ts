@@ -1,0 +1,68 @@
+import { changeMessage } from '../lib/monitor/changes';
+import { logRecorder } from '../lib/monitor/logs';
+import { servicesOf } from '../lib/monitor/members';
+import { monitors } from '../lib/monitor/monitors';
+import { type MonitoredNode, monitored, type StateChange } from '../lib/monitor/registry';
+import { boolean, integer, readConfig, secret, text } from '../lib/red/config';
+import { guard } from '../lib/red/input';
+import { loggedLevel, nodeLogger } from '../lib/red/logger';
+import { monitorRoutes } from '../lib/red/monitor-routes';
+import { type Definition, flowIdsOf, type Red, type RuntimeNode } from '../lib/red/node';
+import { registerNode } from '../lib/red/register';
+import { Status } from '../lib/red/status';
+
+const FIELDS = {
+  service: text({
+    pattern: /^[a-z0-9][a-z0-9._-]*$/i,
+    expected: 'made of letters, digits, dots, dashes and underscores',
+  }),
+  metricsEnabled: boolean({ default: false, environment: 'METRICS_ENABLED' }),
+  token: secret({ credential: 'token', environmentProperty: 'tokenEnvironment', environment: 'MONITOR_TOKEN' }),
+  logEntries: integer({ default: 1_000, min: 10, max: 100_000 }),
+};
+
+/** contact-monitor: health, stats, metrics and logs over HTTP, and a message at each change of state. */
+export default function contactMonitor(RED: Red): void {
+  monitorRoutes(RED);
+  registerNode(RED, 'contact-monitor', (node, definition) => start(RED, node, definition), { token: 'password' });
+}
+
+function start(RED: Red, node: RuntimeNode, definition: Definition): void {
+  const status = new Status(RED, node);
+  const config = readConfig(RED, node, definition, FIELDS);
+  if (!config.ok) {
+    status.set('not-configured', { reason: config.error.message });
+    nodeLogger(RED, node).error(config.error.message, { code: config.error.code });
+    return;
+  }
+  const { service, metricsEnabled, token, logEntries } = config.value;
+
+  const told = new WeakSet<MonitoredNode>();
+  const tell = guard(node, (change: StateChange) => {
+    const services = servicesOf(change.node, monitors.services());
+    if (change.node.id === node.id || (service !== undefined && !services.includes(service))) return;
+    told.add(change.node);
+    node.send({ ...changeMessage(change, service ?? services[0]!) });
+  });
+  // Nodes that were started before this one have changed their state unheard.
+  const catchUp = guard(node, () => {
+    RED.events.removeListener('flows:started', catchUp);
+    for (const other of monitored.all()) {
+      const { state, reason, since } = other.report();
+      if (state === 'idle' || told.has(other)) continue;
+      tell({ node: other, previous: 'idle', state, since, ...(reason === undefined ? {} : { reason }) });
+    }
+  });
+  RED.events.on('flows:started', catchUp);
+
+  const ends = [
+    monitors.add({ service, flowIds: () => flowIdsOf(node), metricsEnabled, token }),
+    monitored.onChange(tell),
+    logRecorder.record(RED.log, loggedLevel(RED), logEntries),
+    () => RED.events.removeListener('flows:started', catchUp),
+  ];
+  node.on('close', () => {
+    for (const end of ends) end();
+  });
+  status.set('idle', { text: 'watching' });
+}
