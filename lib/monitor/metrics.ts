@@ -28,7 +28,10 @@ export async function metricsText(members: Member[]): Promise<{ contentType: str
   return { contentType: registry.contentType, body: parts.filter((part) => part.trim() !== '').join('\n') };
 }
 
-/** All numbers of one member, with the labels that every one of them has. */
+/**
+ * All numbers of one member, with the labels that every one of them has. One that Prometheus would not accept is left
+ * out: the others are still worth having.
+ */
 export function metricsOf({ service, node, report }: Member): Metric[] {
   const labels = { service, node: node.id, type: node.type };
   const up = healthOf(report.state) === 'unhealthy' ? 0 : 1;
@@ -75,15 +78,14 @@ export function metricsOf({ service, node, report }: Member): Metric[] {
     );
   }
   for (const metric of report.metrics ?? []) found.push({ ...metric, labels: { ...metric.labels, ...labels } });
-  return found;
+  return found.filter(isUsable);
 }
 
-/** Puts metrics into a registry. One that Prometheus would not accept is left out: the others are still worth having. */
+/** Puts metrics into a registry; where two nodes give one name different types, the first of them wins. */
 async function fill(registry: Registry, metrics: Metric[]): Promise<void> {
   const { Counter, Gauge } = await import('prom-client');
   const byName = new Map<string, Metric[]>();
   for (const metric of metrics) {
-    if (!isUsable(metric)) continue;
     const family = byName.get(metric.name) ?? [];
     byName.set(metric.name, family);
     if (family.length === 0 || family[0]!.type === metric.type) family.push(metric);
@@ -124,7 +126,8 @@ export function metricGroups(members: Member[]): MetricGroups {
     for (const [account, value] of Object.entries(report.books ?? {})) {
       add(service, account === 'inFlight' ? 'in_flight' : account, value);
     }
-    for (const { name, value } of report.metrics ?? []) add(service, name.replace(/^contact_center_/, ''), value);
+    for (const { name, value } of (report.metrics ?? []).filter(isUsable))
+      add(service, name.replace(/^contact_center_/, ''), value);
     // A node that several services use has done its work only once.
     if (asked.has(node)) continue;
     asked.add(node);
