@@ -1,0 +1,208 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { ROOT } from '../../services/node-red';
+import { filesBelow, manifest, read, readJson, types } from './checkout';
+import { type EditorHtml, readEditorHtml } from './editor-html';
+import { readExamples } from './examples';
+
+const FLOW_NODE_MEMBERS = ['category', 'color', 'defaults', 'icon', 'inputs', 'outputs'];
+const CONFIG_NODE_MEMBERS = ['category', 'defaults'];
+/** Names that the runtime keeps for itself. */
+const RESERVED = /^(id|type|wires|inputs|outputs|.)$/;
+
+/** All text of a catalogue, by its key: `es-bulk-out.label.index`. */
+type Catalogue = Map<string, string>;
+
+const runtimeSources = [...filesBelow('nodes', '.ts'), ...filesBelow('lib', '.ts')].map(read).join('\n');
+const nodeRedTexts = flatten(readJson('node_modules/@node-red/nodes/locales/en-US/messages.json'));
+const exampleTypes = new Set(readExamples().flatMap(({ entries }) => entries.map(({ type }) => type)));
+
+describe('the nodes of the pack', () => {
+  it('are all in package.json, and nothing else is', () => {
+    const files = filesBelow('nodes', '.ts').map((path) => path.slice('nodes/'.length, -'.ts'.length));
+    assert.deepEqual(types.toSorted(), files.toSorted());
+  });
+
+  it('leave no file behind that belongs to no node', () => {
+    const orphans = ['.html', '.json']
+      .flatMap((ending) => filesBelow('nodes', ending))
+      .filter((path) => {
+        const name = path.split('/').pop() ?? '';
+        return !types.includes(name.replace(/\.(html|json)$/, ''));
+      });
+    assert.deepEqual(orphans, []);
+  });
+
+  it('have icons that are all used', () => {
+    const used = types.map((type) => readEditorHtml(read(`nodes/${type}.html`)).texts['icon']);
+    assert.deepEqual(
+      filesBelow('icons', '.svg').filter((path) => !used.includes(path.slice('icons/'.length))),
+      [],
+    );
+  });
+});
+
+/** The texts of the status line are in one catalogue for all nodes: one for each state, and finer ones. */
+describe('the status line', () => {
+  const PREFIX = 'contact-monitor.status.';
+  const texts = [...flatten(readJson('nodes/locales/en-US/contact-monitor.json')).keys()]
+    .filter((key) => key.startsWith(PREFIX))
+    .map((key) => key.slice(PREFIX.length));
+
+  it('has a text for each state', () => {
+    const states = [...read('lib/monitor/states.ts').matchAll(/^ {2}\| '([\w-]+)'/gm)].map(([, state]) => state ?? '');
+    assert.ok(states.includes('idle'));
+    assert.deepEqual(
+      states.filter((state) => !texts.includes(state)),
+      [],
+    );
+  });
+
+  it('has every text that a node asks for', () => {
+    const asked = [...runtimeSources.matchAll(/\btext: '([\w-]+)'/g)].map(([, name]) => name ?? '');
+    assert.deepEqual(
+      asked.filter((name) => !texts.includes(name)),
+      [],
+    );
+  });
+
+  it('has no text that no node asks for', () => {
+    assert.deepEqual(
+      texts.filter((name) => !runtimeSources.includes(`'${name}'`) && !runtimeSources.includes(`${name}:`)),
+      [],
+    );
+  });
+});
+
+for (const type of types) {
+  describe(`the node ${type}`, () => {
+    let html: EditorHtml;
+    let catalogue: Catalogue;
+    let help: string;
+    let isConfig: boolean;
+    const files = [
+      `nodes/${type}.ts`,
+      `nodes/${type}.html`,
+      `nodes/locales/en-US/${type}.json`,
+      `nodes/locales/en-US/${type}.html`,
+      `test/nodes/${type}.test.ts`,
+    ];
+
+    before(() => {
+      html = readEditorHtml(read(`nodes/${type}.html`));
+      catalogue = flatten(readJson(`nodes/locales/en-US/${type}.json`));
+      help = read(`nodes/locales/en-US/${type}.html`);
+      isConfig = html.texts['category'] === 'config';
+    });
+
+    for (const file of files) {
+      it(`has ${file}`, () => assert.ok(existsSync(join(ROOT, file))));
+    }
+
+    it('is loaded from the compiled file of its name', () => {
+      assert.equal(manifest['node-red'].nodes[type], `dist/nodes/${type}.js`);
+    });
+
+    it('is registered in the editor under its name, with a literal definition', () => {
+      assert.deepEqual(html.registered, [type]);
+      const wanted = isConfig ? CONFIG_NODE_MEMBERS : FLOW_NODE_MEMBERS;
+      assert.deepEqual(
+        wanted.filter((name) => !html.members.has(name)),
+        [],
+      );
+    });
+
+    it('has one dialog', () => assert.deepEqual(html.dialogs, [type]));
+
+    it('shows an icon of the pack', () => {
+      if (isConfig) return;
+      const icon = html.texts['icon'] ?? '';
+      assert.match(icon, /\.svg$/);
+      assert.match(read(`icons/${icon}`), /<svg/);
+    });
+
+    it('has properties with names that the runtime does not use itself', () => {
+      assert.deepEqual(
+        html.defaults.filter((name) => RESERVED.test(name)),
+        [],
+      );
+    });
+
+    it('shows every property and credential in the dialog', () => {
+      const prefix = isConfig ? 'node-config-input-' : 'node-input-';
+      const shown = (name: string) =>
+        html.ids.some((id) => id === `${prefix}${name}` || id.startsWith(`${prefix}${name}-`));
+      assert.deepEqual(
+        [...html.defaults, ...html.credentials].filter((name) => !shown(name)),
+        [],
+      );
+    });
+
+    it('keeps its texts under its own name', () => {
+      assert.deepEqual(
+        [...catalogue.keys()].filter((key) => !key.startsWith(`${type}.`)),
+        [],
+      );
+    });
+
+    it('uses only texts that are there', () => {
+      const missing = html.keys.filter((key) => {
+        const [namespace, name] = key.includes(':') ? key.split(':') : [undefined, key];
+        if (namespace === 'node-red') return !nodeRedTexts.has(name ?? '');
+        return namespace !== undefined || !catalogue.has(key);
+      });
+      assert.deepEqual(missing, []);
+      const blind = html.keyPrefixes.filter((prefix) => ![...catalogue.keys()].some((key) => key.startsWith(prefix)));
+      assert.deepEqual(blind, []);
+    });
+
+    it('has no text that nothing uses', () => {
+      const unused = [...catalogue.keys()].filter(
+        (key) =>
+          !html.keys.includes(key) &&
+          !html.keyPrefixes.some((prefix) => key.startsWith(prefix)) &&
+          !key.startsWith('contact-monitor.status.') &&
+          !runtimeSources.includes(key),
+      );
+      assert.deepEqual(unused, []);
+    });
+
+    it('has a help that begins with a sentence for the palette', () => {
+      const [, name, text = ''] =
+        help.match(/<script type="text\/markdown" data-help-name="([^"]+)">([\s\S]*?)<\/script>/) ?? [];
+      assert.equal(name, type);
+      assert.match(text.trim(), /^[A-Z]/);
+      assert.doesNotMatch(text, /^[ \t]+\S/m, 'the help is Markdown: an indented line becomes code');
+    });
+
+    it('explains in its help every field that the dialog shows, by the name it has there', () => {
+      const unexplained = html.labels
+        .map(({ field, key }) => ({ field: field.replace(/^node-(config-)?input-/, ''), label: catalogue.get(key) }))
+        .filter(({ field }) => field !== 'name' && !field.endsWith('Environment'))
+        .filter(({ label }) => label !== undefined && !mentions(help, label))
+        .map(({ label }) => label);
+      assert.deepEqual(unexplained, []);
+    });
+
+    it('names in its help the environment variables that stand in for its secrets', () => {
+      assert.deepEqual(
+        html.variables.filter((name) => !help.includes(name)),
+        [],
+      );
+    });
+
+    it('is used in an example', () => assert.ok(exampleTypes.has(type)));
+  });
+}
+
+function mentions(text: string, words: string): boolean {
+  const plain = (given: string) => given.toLowerCase().replace(/\s+/g, ' ');
+  return plain(text).includes(plain(words).replace(/[:…]$/, '').trim());
+}
+
+/** The keys that lead to each text. */
+function flatten(tree: unknown, path: string[] = []): Catalogue {
+  if (typeof tree !== 'object' || tree === null) return new Map([[path.join('.'), String(tree)]]);
+  return new Map(Object.entries(tree).flatMap(([key, inner]) => [...flatten(inner, [...path, key])]));
+}
