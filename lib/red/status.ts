@@ -29,7 +29,7 @@ const LOOKS: Record<NodeState, { fill: NodeStatusFill; shape: NodeStatusShape }>
 
 /** What goes with a state. */
 export interface StatusOptions {
-  /** A key below `status` in the catalogue of contact-monitor; the name of the state when left out. */
+  /** A key below `contact-monitor.status` in the catalogue of contact-monitor; the name of the state when left out. */
   text?: string;
   /** What the text names as `__name__`. */
   values?: Record<string, string | number>;
@@ -141,7 +141,7 @@ export class Status {
 
   private translate(): string {
     const name = this.options.text ?? this.state;
-    const key = `status.${name}`;
+    const key = `contact-monitor.status.${name}`;
     const text = this.RED._(CATALOGUE + key, this.options.values);
     // A missing translation comes back as its own key: then the bare word is the better text.
     return text.endsWith(key) ? name : text;
