@@ -34,24 +34,31 @@ export function compileFilterPath(text: string): Filter {
 
 function include(value: unknown, patterns: readonly Pattern[]): unknown {
   if (patterns.some((pattern) => isSpent(pattern))) return value;
-  return descend(value, (name, child) => {
+  const visit = (name: string, child: unknown) => {
     const next = advance(name, patterns);
     return next.length === 0 ? undefined : include(child, next);
-  });
+  };
+  return descend(value, visit, (element) => include(element, patterns));
 }
 
 function exclude(value: unknown, patterns: readonly Pattern[]): unknown {
   if (patterns.some((pattern) => isSpent(pattern))) return undefined;
-  return descend(value, (name, child) => {
+  if (typeof value !== 'object' || value === null) return value;
+  const visit = (name: string, child: unknown) => {
     const next = advance(name, patterns);
     return next.length === 0 ? child : exclude(child, next);
-  });
+  };
+  return descend(value, visit, (element) => exclude(element, patterns));
 }
 
-/** Rebuilds an object or array from what `visit` leaves of each field; leaves below an unfinished path are dropped. */
-function descend(value: unknown, visit: (name: string, child: unknown) => unknown): unknown {
+/** Rebuilds an object or array from what is left of its fields or elements. */
+function descend(
+  value: unknown,
+  visit: (name: string, child: unknown) => unknown,
+  again: (element: unknown) => unknown,
+): unknown {
   if (Array.isArray(value)) {
-    const kept = value.map((element) => descend(element, visit)).filter((element) => element !== undefined);
+    const kept = value.map((element) => again(element)).filter((element) => element !== undefined);
     return kept.length > 0 ? kept : undefined;
   }
   if (typeof value !== 'object' || value === null) return undefined;

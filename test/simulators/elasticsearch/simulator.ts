@@ -395,7 +395,11 @@ class Exchange {
     let body: Buffer | string = answer.body;
     const headers: Record<string, string | string[] | number> = { ...answer.headers };
     if (answer.product) headers['X-elastic-product'] = 'Elasticsearch';
-    if (body.length > 0 && /\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''))) {
+    if (
+      body.length > 0 &&
+      request.method !== 'HEAD' &&
+      /\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''))
+    ) {
       body = gzipSync(body, { level: 3 });
       headers['Content-Encoding'] = 'gzip';
     }
