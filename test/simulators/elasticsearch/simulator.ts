@@ -406,6 +406,8 @@ class Exchange {
     headers['Content-Length'] = Buffer.byteLength(body);
     entry.status = answer.status;
     response.writeHead(answer.status, headers);
+    // Noted before the client can know, so that who has the answer finds the request in the log.
+    this.done();
     response.end(request.method === 'HEAD' ? undefined : body);
   }
 
@@ -418,6 +420,7 @@ class Exchange {
     if (answer.product) headers['X-elastic-product'] = 'Elasticsearch';
     entry.status = answer.status;
     response.writeHead(answer.status, headers);
+    this.done();
     response.write(bytes.subarray(0, Math.max(1, Math.min(bytes.length - 1, Math.round(bytes.length * part)))), () =>
       this.response.socket?.destroy(),
     );
@@ -426,6 +429,7 @@ class Exchange {
   /** Breaks the connection with a reset. */
   reset(): void {
     const { socket } = this.request;
+    this.done();
     if (socket instanceof TLSSocket) socket.destroy();
     else socket.resetAndDestroy();
   }

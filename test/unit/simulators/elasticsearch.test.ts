@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { Client, errors } from '@elastic/elasticsearch';
 import fc from 'fast-check';
+import { selfSignedCertificate } from '../../simulators/certificate';
 import {
   type BulkFault,
   type ElasticsearchSimulator,
@@ -900,6 +901,20 @@ describe('the Elasticsearch simulator', () => {
         assert.deepEqual([stats.successful, stats.failed], [2, 0]);
         await client.close();
       }
+    });
+
+    it('is reached over TLS by who trusts its certificate, and fails there on command as well', async () => {
+      const tls = selfSignedCertificate();
+      await start({ tls });
+      const trusting = new Client({ node: elastic.url, tls: { ca: tls.cert }, maxRetries: 0 });
+      assert.equal((await trusting.info()).tagline, 'You Know, for Search');
+      elastic.faults.bulk({ answer: 'reset-after' });
+      await assert.rejects(trusting.bulk({ operations: [{ index: { _index: 'a' } }, {}] }), errors.ConnectionError);
+      assert.equal(elastic.count('a'), 1);
+      const doubting = new Client({ node: elastic.url, maxRetries: 0 });
+      await assert.rejects(doubting.info(), /self-signed certificate/);
+      await trusting.close();
+      await doubting.close();
     });
 
     it('shows it the errors it knows: refused credentials, missing index, conflict, lost connection', async () => {
