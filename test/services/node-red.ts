@@ -10,7 +10,7 @@ export const ROOT = join(__dirname, '../..');
 /** The name under which a user directory knows the pack. */
 export const PACK_NAME: string = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).name;
 
-/** Where Node-RED 5 and the Node 24 it runs on are installed: by `.ci/run`, or by `test/services/node-red-5`. */
+/** Where Node-RED 5 and the Node 24 it runs on are installed; see node-red-5.ts. */
 export const NODE_RED_5_FOLDER = join(ROOT, '.work/node-red-5');
 
 /** The releases that the pack is tested with: 4.1 on the Node that runs the tests, 5 on Node 24. */
@@ -65,6 +65,8 @@ export interface NodeRed {
   deploy(flows: readonly FlowEntry[], options?: { type?: DeployType }): Promise<void>;
   /** An HTTP request to a path of this Node-RED. */
   request(path: string, init?: RequestInit): Promise<Response>;
+  /** Resolves when the process of the latest start has ended, for whatever reason. */
+  ended(): Promise<void>;
   /** Ends it as a service manager does (SIGTERM), and says how long that took, in milliseconds. */
   stop(): Promise<number>;
   /** Ends it as a power cut does (SIGKILL). The user directory stays for a restart. */
@@ -173,6 +175,10 @@ class Server implements NodeRed {
 
   request(path: string, init: RequestInit = {}): Promise<Response> {
     return fetch(new URL(path, this.url), init);
+  }
+
+  ended(): Promise<void> {
+    return this.exit;
   }
 
   async stop(): Promise<number> {
