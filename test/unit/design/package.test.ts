@@ -10,7 +10,8 @@ interface LockedPackage {
   dev?: boolean;
   devOptional?: boolean;
   optional?: boolean;
-  hasInstallScript?: boolean;
+  inBundle?: boolean;
+  optionalDependencies?: Record<string, string>;
   engines?: { node?: string };
 }
 
@@ -93,6 +94,18 @@ describe('the package', () => {
   it('is locked without the address of a registry, so that every registry will do', () => {
     assert.deepEqual(
       locked.filter(({ resolved }) => resolved !== undefined),
+      [],
+    );
+  });
+
+  // Without this npm ci refuses the lock file; npm leaves such a package out when its registry did not have it.
+  it('is locked for every platform, not only for the one where the lock was made', () => {
+    const names = new Set(locked.map(({ name }) => name));
+    const wanted = locked
+      .filter(({ inBundle }) => !inBundle)
+      .flatMap(({ optionalDependencies = {} }) => Object.keys(optionalDependencies));
+    assert.deepEqual(
+      wanted.filter((name) => !names.has(name)),
       [],
     );
   });
