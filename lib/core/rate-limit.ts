@@ -1,4 +1,5 @@
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
+import { abortable } from './abort';
 import { type Clock, delay, systemClock } from './clock';
 import { ContactError } from './errors';
 
@@ -12,6 +13,7 @@ export interface RateLimitOptions {
 }
 
 const KEY = 'turns';
+const WAITING = 'wait for a turn under the rate limit';
 
 /** Gives out turns, first come first served, so that a remote limit is not run into. */
 export class RateLimit {
@@ -19,6 +21,8 @@ export class RateLimit {
   private readonly clock: Clock;
   private pausedUntilMs = 0;
   private waitingNow = 0;
+  /** Ends the wait for the next turn, of which there is only one at a time. */
+  private waking: AbortController | undefined;
   /** The turn that was asked for last: the next one is given after it. */
   private last: Promise<void> = Promise.resolve();
 
@@ -33,7 +37,7 @@ export class RateLimit {
     const turn = this.last.then(() => this.take(signal));
     this.last = turn.catch(() => {});
     try {
-      await abortable(turn, signal);
+      await abortable(turn, signal, WAITING);
     } finally {
       this.waitingNow -= 1;
     }
@@ -42,6 +46,12 @@ export class RateLimit {
   /** Gives out no turn for so long: the remote system has asked for it. A pause that is longer already stays. */
   pauseFor(durationMs: number): void {
     this.pausedUntilMs = Math.max(this.pausedUntilMs, this.clock.now() + durationMs);
+  }
+
+  /** Begins a new window at once, for whoever waits too; a pause stays. */
+  async reset(): Promise<void> {
+    await this.limiter.delete(KEY);
+    this.waking?.abort();
   }
 
   /** How many callers wait for their turn. */
@@ -55,18 +65,21 @@ export class RateLimit {
   }
 
   private async take(signal: AbortSignal | undefined): Promise<void> {
-    const { clock } = this;
-    const waiting = { clock, ...(signal ? { signal } : {}) };
     while (!signal?.aborted) {
-      if (this.pausedForMs > 0) {
-        await delay(this.pausedForMs, waiting);
-        continue;
-      }
-      const waitMs = await this.limiter.consume(KEY).then(() => 0, untilNext);
+      const waitMs = this.pausedForMs || (await this.limiter.consume(KEY).then(() => 0, untilNext));
       if (waitMs === 0) return;
-      await delay(waitMs, waiting);
+      await this.wait(waitMs, signal);
     }
-    throw stopped();
+    throw new ContactError('CLOSED', { attempted: WAITING });
+  }
+
+  private async wait(waitMs: number, signal: AbortSignal | undefined): Promise<void> {
+    const waking = new AbortController();
+    this.waking = waking;
+    const wake = () => waking.abort();
+    signal?.addEventListener('abort', wake, { once: true });
+    await delay(waitMs, { clock: this.clock, signal: waking.signal });
+    signal?.removeEventListener('abort', wake);
   }
 }
 
@@ -74,19 +87,4 @@ export class RateLimit {
 function untilNext(rejection: unknown): number {
   if (rejection instanceof RateLimiterRes) return Math.max(1, rejection.msBeforeNext);
   throw rejection;
-}
-
-/** Who has given up does not wait for the callers before it. */
-function abortable(turn: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-  if (!signal) return turn;
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(stopped());
-    if (signal.aborted) abort();
-    signal.addEventListener('abort', abort, { once: true });
-    turn.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-  });
-}
-
-function stopped(): ContactError {
-  return new ContactError('CLOSED', { attempted: 'wait for a turn under the rate limit' });
 }

@@ -57,6 +57,21 @@ describe('rate limit', () => {
     assert.equal(given.length, 2);
   });
 
+  it('begins a new window when it is reset, but sits out a pause', async () => {
+    const limit = new RateLimit({ turns: 2, windowMs: 60_000 });
+    const given = ask(limit, 6);
+    await time.tickAsync(0);
+    await limit.reset();
+    await time.tickAsync(0);
+    assert.equal(given.length, 4);
+    limit.pauseFor(5_000);
+    await limit.reset();
+    await time.tickAsync(4_999);
+    assert.equal(given.length, 4);
+    await time.tickAsync(1);
+    assert.equal(given.length, 6);
+  });
+
   it('lets a caller give up at once, without taking the turn of another', async () => {
     const limit = new RateLimit({ turns: 1, windowMs: 1_000 });
     const stop = new AbortController();

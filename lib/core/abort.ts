@@ -1,0 +1,19 @@
+import { ContactError } from './errors';
+
+/**
+ * `promise`, but rejected with `CLOSED` as soon as `signal` is aborted: who has given up does not wait for what others
+ * still want. `attempted` is the clause for the error.
+ */
+export function abortable<Value>(
+  promise: Promise<Value>,
+  signal: AbortSignal | undefined,
+  attempted: string,
+): Promise<Value> {
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(new ContactError('CLOSED', { attempted }));
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}

@@ -1,0 +1,140 @@
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import type { AxiosInstance } from 'axios';
+import { ContactError, describe } from './errors';
+import { packageVersion } from './version';
+
+/** The methods that the remote systems use. */
+export type HttpVerb = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
+/** A request to a remote system. */
+export interface HttpRequest {
+  method: HttpVerb;
+  /** The whole address, without query. */
+  url: string;
+  /** Those that are `undefined` are left out. */
+  query?: Record<string, string | number | boolean | undefined>;
+  headers?: Record<string, string>;
+  /** A text is sent as it is, anything else as JSON; nothing when left out. */
+  body?: unknown;
+  /** Aborting it rejects with `CLOSED`. */
+  signal?: AbortSignal;
+  /** For the whole exchange, in milliseconds; default 15,000. */
+  timeoutMs?: number;
+  /** What was attempted, for errors: `create a channel`; the method and the address when left out. */
+  what?: string;
+}
+
+/** What came back, whatever its status. */
+export interface HttpAnswer {
+  status: number;
+  /** Names in lower case. */
+  headers: Record<string, string>;
+  text: string;
+}
+
+const DEFAULT_TIMEOUT_MS = 15_000;
+const LARGEST_ANSWER_BYTES = 64 * 1024 * 1024;
+/** With these no request has reached the other side, so that sending it again cannot do anything twice. */
+const NEVER_ARRIVED = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EADDRNOTAVAIL',
+  'ERR_INVALID_URL',
+]);
+const CERTIFICATE = /CERT|SELF_SIGNED|UNABLE_TO_VERIFY|ERR_TLS|ERR_SSL/;
+
+/**
+ * Sends requests over connections that are kept open. An answer of any status is a result; what rejects is
+ * `UNREACHABLE` (it did not arrive), `OUTCOME_UNKNOWN` (it may have arrived, but there is no whole answer) or `CLOSED`.
+ */
+export class HttpClient {
+  private readonly httpAgent = new HttpAgent({ keepAlive: true });
+  private readonly httpsAgent = new HttpsAgent({ keepAlive: true });
+  private instance: AxiosInstance | undefined;
+
+  /** Sends one request, once. */
+  async send(request: HttpRequest): Promise<HttpAnswer> {
+    const { method, url, query, headers, body, signal, timeoutMs = DEFAULT_TIMEOUT_MS } = request;
+    const abort = new AbortController();
+    const stop = () => abort.abort();
+    if (signal?.aborted) throw closedError(request);
+    signal?.addEventListener('abort', stop, { once: true });
+    let timedOut = false;
+    const timer = setTimeout(() => {
+      timedOut = true;
+      stop();
+    }, timeoutMs);
+    try {
+      const answer = await this.axios.request<string>({
+        method,
+        url,
+        signal: abort.signal,
+        ...(query ? { params: query } : {}),
+        headers: { ...(isJson(body) ? { 'Content-Type': 'application/json' } : {}), ...headers },
+        ...(body === undefined ? {} : { data: isJson(body) ? JSON.stringify(body) : body }),
+      });
+      const received: Record<string, string> = {};
+      for (const [name, value] of Object.entries(answer.headers)) received[name.toLowerCase()] = String(value);
+      return { status: answer.status, headers: received, text: answer.data ?? '' };
+    } catch (thrown) {
+      if (signal?.aborted) throw closedError(request);
+      throw failure(request, thrown, timedOut ? `no whole answer within ${timeoutMs / 1_000} s` : undefined);
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', stop);
+    }
+  }
+
+  /** Closes the connections that are kept open. */
+  close(): void {
+    this.httpAgent.destroy();
+    this.httpsAgent.destroy();
+  }
+
+  private get axios(): AxiosInstance {
+    if (this.instance) return this.instance;
+    // Loading it takes a fifth of a second, which a flow without remote systems need not wait for.
+    const axios = require('axios') as typeof import('axios');
+    const asItIs = (data: unknown): unknown => data;
+    this.instance = axios.create({
+      httpAgent: this.httpAgent,
+      httpsAgent: this.httpsAgent,
+      headers: { Accept: 'application/json', 'User-Agent': `node-red-contact-center/${packageVersion}` },
+      // A redirect would carry the credentials to another place.
+      maxRedirects: 0,
+      maxContentLength: LARGEST_ANSWER_BYTES,
+      responseType: 'text',
+      transformRequest: [asItIs],
+      transformResponse: [asItIs],
+      validateStatus: () => true,
+    });
+    return this.instance;
+  }
+}
+
+function isJson(body: unknown): boolean {
+  return body !== undefined && typeof body !== 'string' && !Buffer.isBuffer(body);
+}
+
+function closedError(request: HttpRequest): ContactError {
+  return new ContactError('CLOSED', { attempted: attempted(request) });
+}
+
+function failure(request: HttpRequest, thrown: unknown, timeout: string | undefined): ContactError {
+  const code = String((thrown as { code?: unknown }).code ?? '');
+  const never = NEVER_ARRIVED.has(code) || CERTIFICATE.test(code);
+  return new ContactError(never ? 'UNREACHABLE' : 'OUTCOME_UNKNOWN', {
+    attempted: attempted(request),
+    target: URL.canParse(request.url) ? new URL(request.url).origin : request.url,
+    answer: timeout ?? describe(thrown),
+    cause: thrown,
+  });
+}
+
+function attempted({ what, method, url }: HttpRequest): string {
+  return what ?? `${method} ${URL.canParse(url) ? new URL(url).pathname : url}`;
+}

@@ -1,0 +1,82 @@
+import { ContactError, type ErrorCode } from '../core/errors';
+import type { HttpAnswer, HttpVerb } from '../core/http';
+import type { Verdict } from '../core/verdicts';
+
+/** How long to wait after a 429 that does not say: the vendor's Java SDK takes the same. */
+const DEFAULT_RETRY_AFTER_MS = 3_000;
+const LONGEST_EXCERPT = 160;
+
+/**
+ * Sorts an answer of the platform API. `what` says what was attempted, as a clause. 401 and 403 are both `refused`;
+ * `error.status` tells them apart.
+ */
+export function judgeAnswer(method: HttpVerb, what: string, answer: HttpAnswer): Verdict {
+  const { status } = answer;
+  if (status >= 200 && status < 300) return { kind: 'delivered' };
+  const error = (code: ErrorCode, more: { advice?: string; retryAfterMs?: number } = {}) =>
+    new ContactError(code, { attempted: what, answer: `HTTP ${status}, ${errorTextOf(answer)}`, status, ...more });
+
+  if (status === 401) return { kind: 'refused', error: error('REFUSED') };
+  if (status === 403) {
+    const advice = 'Give the OAuth client a role with this permission, in the division concerned.';
+    return { kind: 'refused', error: error('REFUSED', { advice }) };
+  }
+  if (status === 429)
+    return { kind: 'busy', fault: 'limit', error: error('BUSY', { retryAfterMs: retryAfterMsOf(answer) }) };
+  if (status === 404 || status === 410) return { kind: 'rejected', error: error('NOT_FOUND') };
+  // Two writes at once are settled by writing again; a thing that exists already stays so.
+  if (status === 409 && method !== 'POST') return { kind: 'busy', fault: 'limit', error: error('BUSY') };
+  if (status === 408 || (status >= 500 && status !== 501)) {
+    return { kind: 'busy', fault: 'failure', error: error('BUSY') };
+  }
+  if (status >= 400) return { kind: 'rejected', error: error('REJECTED') };
+  return { kind: 'unknown', error: error('PROTOCOL') };
+}
+
+/** How long a 429 asks to wait: its header in seconds or as a date, else the number in its text. */
+export function retryAfterMsOf({ headers, text }: HttpAnswer): number {
+  const header = headers['retry-after'] ?? '';
+  if (/^\d+(\.\d+)?$/.test(header)) return Number(header) * 1_000;
+  const date = Date.parse(header);
+  if (!Number.isNaN(date)) return Math.max(0, date - Date.now());
+  const inText = /in \[(\d+)\] seconds/.exec(text)?.[1];
+  return inText === undefined ? DEFAULT_RETRY_AFTER_MS : Number(inText) * 1_000;
+}
+
+/**
+ * What an error answer says, in one line: code, message and context id of the platform's body, the fields of an OAuth
+ * body, or the readable text of whatever else came, such as the HTML of a gateway.
+ */
+export function errorTextOf({ headers, text }: HttpAnswer): string {
+  const body = parseJson(text);
+  const field = (name: string) => {
+    const value = body?.[name];
+    return typeof value === 'string' && value !== '' ? value : undefined;
+  };
+  const code = field('code') ?? field('error');
+  const message = field('message') ?? field('error_description') ?? field('description');
+  const contextId = field('contextId') ?? headers['inin-correlation-id'];
+  const said = code || message ? [code, message].filter(Boolean).join(': ') : readable(text);
+  return `${said || 'without a text'}${contextId ? ` (context ${contextId})` : ''}`;
+}
+
+/** A JSON object, or `undefined` for anything else. */
+export function parseJson(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function readable(text: string): string {
+  const plain = text
+    .replace(/<(script|style)[\s\S]*?<\/\1>/gi, ' ')
+    .replace(/<[^>]*>/g, ' ')
+    .replace(/\s+/g, ' ')
+    .trim();
+  return plain.length > LONGEST_EXCERPT ? `${plain.slice(0, LONGEST_EXCERPT)}…` : plain;
+}

@@ -1,0 +1,141 @@
+import { abortable } from '../core/abort';
+import { type BackoffOptions, backoffDelayMs } from '../core/backoff';
+import { type Clock, delay, systemClock } from '../core/clock';
+import { ContactError, toContactError } from '../core/errors';
+import type { HttpVerb } from '../core/http';
+import type { Verdict } from '../core/verdicts';
+import { judgeAnswer } from './answers';
+import type { GenesysAccess } from './oauth';
+
+/** One call of the platform API. */
+export interface GenesysCall {
+  query?: Record<string, string | number | boolean | undefined>;
+  /** Sent as JSON; nothing when left out. */
+  body?: unknown;
+  signal?: AbortSignal;
+  /** What is attempted, as a clause for errors: `create a notification channel`. */
+  what: string;
+  /**
+   * Whether sending it twice is harmless, so that it may be tried again when it is not known whether it took effect.
+   * True for every method but POST when left out.
+   */
+  repeatable?: boolean;
+}
+
+/** Settings of a {@link GenesysClient}. */
+export interface GenesysClientOptions {
+  /** Base address of the platform API, without a slash at the end. */
+  apiUrl: string;
+  access: GenesysAccess;
+  /** For one exchange, in milliseconds; default 15,000. */
+  timeoutMs?: number;
+  /** How often a call is sent at most before its error is told; default 4. */
+  attempts?: number;
+  /** The wait between attempts when the answer does not say; default 0.5 s to 10 s. */
+  backoff?: BackoffOptions;
+  clock?: Clock;
+}
+
+/** The vendor's SDKs give up at the same wait: beyond it a daily limit speaks, not a busy minute. */
+const LONGEST_WAIT_MS = 180_000;
+
+/**
+ * Calls the platform API: takes its turn under the rate limit, adds the token, renews it once when it is not accepted,
+ * waits as long as a 429 asks (and lets all calls with the same token wait as well), and tries again what may be tried
+ * again. What it rejects with is a {@link ContactError} with the remote status, code and context id in its text.
+ */
+export class GenesysClient {
+  private readonly options: Required<GenesysClientOptions>;
+  /** Set while Genesys has asked for a wait that nobody should sit out. */
+  private parked: { until: number; error: ContactError } | undefined;
+
+  constructor(options: GenesysClientOptions) {
+    this.options = {
+      timeoutMs: 15_000,
+      attempts: 4,
+      backoff: { baseMs: 500, maxMs: 10_000 },
+      clock: systemClock,
+      ...options,
+    };
+  }
+
+  /** Makes a call and gives back the parsed JSON of its answer; `undefined` when that has no body. */
+  async request(method: HttpVerb, path: string, call: GenesysCall): Promise<unknown> {
+    const { attempts, clock } = this.options;
+    let renewed = false;
+    for (let attempt = 1; ; attempt++) {
+      const { verdict, body, token } = await this.attempt(method, path, call);
+      if (verdict.kind === 'delivered' || verdict.kind === 'duplicate') return body;
+      const { error } = verdict;
+      if (error.status === 401 && token !== undefined && !renewed) {
+        this.options.access.tokens.invalidate(token);
+        renewed = true;
+        continue;
+      }
+      const waitMs = this.waitFor(verdict, attempt, isRepeatable(method, call));
+      if (waitMs === undefined || attempt >= attempts) throw error;
+      await delay(waitMs, { clock, ...(call.signal ? { signal: call.signal } : {}) });
+      if (call.signal?.aborted) throw new ContactError('CLOSED', { attempted: call.what });
+    }
+  }
+
+  private async attempt(
+    method: HttpVerb,
+    path: string,
+    { query, body, signal, what }: GenesysCall,
+  ): Promise<{ verdict: Verdict; body?: unknown; token?: string }> {
+    const { apiUrl, access, timeoutMs, clock } = this.options;
+    if (this.parked && clock.now() < this.parked.until) throw this.parked.error;
+    await access.limit.acquire(signal);
+    const token = await abortable(access.tokens.get(), signal, what);
+    const answer = await access.http
+      .send({
+        method,
+        url: `${apiUrl}${path}`,
+        headers: { Authorization: `Bearer ${token.value}` },
+        what,
+        timeoutMs,
+        ...(query ? { query } : {}),
+        ...(body === undefined ? {} : { body }),
+        ...(signal ? { signal } : {}),
+      })
+      .catch((thrown: unknown) => toContactError(thrown, what));
+    if (answer instanceof ContactError) {
+      if (answer.code === 'CLOSED') throw answer;
+      const never = answer.code === 'UNREACHABLE';
+      return {
+        verdict: never ? { kind: 'busy', error: answer, fault: 'failure' } : { kind: 'unknown', error: answer },
+      };
+    }
+    const verdict = judgeAnswer(method, what, answer);
+    if (verdict.kind !== 'delivered' || answer.text === '') return { verdict, token: token.value };
+    try {
+      return { verdict, body: JSON.parse(answer.text) };
+    } catch (thrown) {
+      const facts = { attempted: what, answer: `HTTP ${answer.status} with a body that is no JSON`, cause: thrown };
+      return { verdict: { kind: 'unknown', error: new ContactError('PROTOCOL', facts) } };
+    }
+  }
+
+  /** How long to wait before the call is sent again; `undefined` when it must not be. */
+  private waitFor(verdict: Verdict, attempt: number, repeatable: boolean): number | undefined {
+    const { access, backoff, clock } = this.options;
+    if (verdict.kind === 'busy' && verdict.error.retryAfterMs !== undefined) {
+      const { retryAfterMs } = verdict.error;
+      if (retryAfterMs > LONGEST_WAIT_MS) {
+        this.parked = { until: clock.now() + retryAfterMs, error: verdict.error };
+        return undefined;
+      }
+      // The turn under the rate limit comes only after the pause, for this call as for all others.
+      access.limit.pauseFor(retryAfterMs);
+      return 0;
+    }
+    const neverTookEffect = verdict.kind === 'busy' && verdict.error.code === 'UNREACHABLE';
+    const again = neverTookEffect || (repeatable && (verdict.kind === 'busy' || verdict.kind === 'unknown'));
+    return again ? backoffDelayMs(attempt, backoff) : undefined;
+  }
+}
+
+function isRepeatable(method: HttpVerb, { repeatable }: GenesysCall): boolean {
+  return repeatable ?? method !== 'POST';
+}
