@@ -282,7 +282,7 @@ export class EventRecovery {
   private async emit({ query, result, finalUntil }: Pass, found: Found, sighting: Sighting | undefined): Promise<void> {
     const { record, event, ownId, timeMs } = found;
     const id = sighting?.id ?? ownId;
-    if (this.ids.has(id) || this.ids.has(ownId)) {
+    if (this.ids.has(id)) {
       result.known += 1;
       return;
     }
@@ -292,18 +292,14 @@ export class EventRecovery {
       return;
     }
     if (query.signal?.aborted) throw new ContactError('CLOSED', { attempted: 'emit missed events' });
-    const now = this.clock.now();
     // Remembered first: its twin may come in over the socket while it is being emitted.
-    this.ids.add(id, now);
-    this.ids.add(ownId, now);
+    this.ids.add(id, this.clock.now());
     try {
       await query.onRecord({ id, record, event });
     } catch (thrown) {
       this.ids.delete(id);
-      this.ids.delete(ownId);
       throw thrown;
     }
-    if (sighting) sighting.spent = true;
     result.emitted += 1;
   }
 
@@ -313,7 +309,7 @@ export class EventRecovery {
     if (this.sightings.size === 0) return pairs;
     const groups = new Map<string, Found[]>();
     for (const each of waiting) {
-      // Emitted under its own identifier before, so it belongs to none.
+      // Known under its own identifier, so it belongs to none.
       if (this.ids.has(each.ownId)) continue;
       each.key ??= timelessIdentity(each.event);
       const group = groups.get(each.key);
@@ -324,7 +320,7 @@ export class EventRecovery {
       // Of sightings further out the own record may lie outside of what was read; they would take that of another.
       const free = this.sightings
         .near(key, windowFrom + this.toleranceMs, horizonMs - this.toleranceMs)
-        .filter((sighting) => !sighting.spent && !taken.has(sighting));
+        .filter((sighting) => !taken.has(sighting));
       const times = free.map(({ arrivalMs }) => arrivalMs);
       const indexes = pairInOrder(
         group.map(({ timeMs }) => timeMs),

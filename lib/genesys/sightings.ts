@@ -10,8 +10,6 @@ export interface Sighting {
   readonly arrivalMs: number;
   /** The identifier it was given. */
   readonly id: string;
-  /** Whether a record was emitted under this identifier: then no other record is this event. */
-  spent: boolean;
 }
 
 /** How sightings are kept. */
@@ -68,7 +66,7 @@ export class Sightings {
    * not hold up events. There is none without a store.
    */
   add(key: string, arrivalMs: number, id: string): Promise<void> | undefined {
-    const sighting = { key, arrivalMs, id, spent: false };
+    const sighting = { key, arrivalMs, id };
     this.sequence = (this.sequence + 1) % 1_000_000;
     const order = `${String(arrivalMs).padStart(15, '0')}-${String(this.sequence).padStart(6, '0')}`;
     const storeKey = `${this.prefix}${order}-${process.pid}`;
@@ -143,5 +141,5 @@ function readSighting(value: unknown): Sighting | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const { key, arrivalMs, id } = value as Partial<Record<keyof Sighting, unknown>>;
   if (typeof key !== 'string' || typeof arrivalMs !== 'number' || typeof id !== 'string') return undefined;
-  return { key, arrivalMs, id, spent: false };
+  return { key, arrivalMs, id };
 }
