@@ -134,12 +134,13 @@ class Server implements NodeRed {
     const child = spawn(node, [...(this.options.nodeOptions ?? []), script, '--userDir', this.userDir], {
       cwd: this.userDir,
       env: { ...process.env, ...this.options.env, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     this.child = child;
     processes.add(child);
-    child.stdout.setEncoding('utf8').on('data', (text: string) => this.record(text));
-    child.stderr.setEncoding('utf8').on('data', (text: string) => this.record(text));
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.setEncoding('utf8').on('data', (text: string) => this.record(text));
+    }
     this.exit = new Promise((resolve) => {
       const ended = (reason: string) => {
         processes.delete(child);
@@ -292,7 +293,11 @@ class Server implements NodeRed {
     };
     const { settings = {} } = this.options;
     const extra = typeof settings === 'string' ? settings : JSON.stringify(settings, null, 2);
-    return `module.exports = Object.assign(${JSON.stringify(own, null, 2)}, ${extra});\n`;
+    return [
+      '// A Node-RED must not outlive the process that has started it, not even when that one was killed.',
+      "process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'));",
+      `module.exports = Object.assign(${JSON.stringify(own, null, 2)}, ${extra});`,
+    ].join('\n');
   }
 }
 
