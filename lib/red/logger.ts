@@ -23,7 +23,7 @@ class LogRecord {
 
 /**
  * A logger that writes in the name of a node. Levels that no log handler in the settings wants cost nothing. What is
- * logged with `error` also reaches Catch nodes.
+ * logged with `error` also reaches Catch nodes, as soon as the flows have started.
  */
 export function nodeLogger(RED: Red, node: RuntimeNode): Logger {
   const wanted = loggedLevel(RED);

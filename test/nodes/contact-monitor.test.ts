@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { afterEach, describe, it } from 'mocha';
 import { registerSecret } from '../../lib/core/redaction';
 import type { HealthAnswer } from '../../lib/monitor/health';
 import type { LogsAnswer } from '../../lib/monitor/logs';

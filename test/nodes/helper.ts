@@ -61,7 +61,7 @@ export async function startRuntime(
   const capture: NodeModule = (api) => {
     RED = api;
   };
-  await helper.load([capture, ...modules], flow, credentials);
+  await helper.load([capture, ...modules], placed(flow), credentials);
   const runtime = RED!;
   const servers = [await listen(runtime.httpNode), await listen(runtime.httpAdmin)];
   const [url, adminUrl] = servers.map((server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
@@ -82,12 +82,18 @@ export async function startRuntime(
       });
       return messages;
     },
-    deploy: (next, type = 'full', nextCredentials = credentials) => helper.setFlows(next, type, nextCredentials),
+    deploy: (next, type = 'full', nextCredentials = credentials) =>
+      helper.setFlows(placed(next), type, nextCredentials),
     stop: async () => {
       await Promise.all(servers.map(close));
       await helper.unload();
     },
   };
+}
+
+/** The runtime takes what has no place on the canvas for a configuration node; only those have no wires either. */
+function placed(flow: FlowNode[]): FlowNode[] {
+  return flow.map((node) => ('wires' in node ? { x: 0, y: 0, ...node } : node));
 }
 
 /** Waits until `condition` gives something other than `undefined` and `false`, and gives that back. */
