@@ -235,9 +235,10 @@ class Server implements NodeRed {
       const look = () => {
         const text = this.output.slice(Math.max(0, this.output.length - (this.seen - since)));
         const match = text.match(pattern);
+        const missing = text.match(/Waiting for missing types[^-]*-[^-]*- (.+)\n/);
         if (match) settle(() => resolve(match));
         else if (!this.child) fail('Node-RED ended before it was ready.');
-        else if (text.includes('Waiting for missing types')) fail('A flow uses a node type that is not there.');
+        else if (missing) fail(`A flow uses the node type ${missing[1]}, which is not there.`);
         else if (text.includes('Flows stopped in safe mode')) fail('The flows were not started.');
       };
       this.listeners.add(look);
