@@ -12,6 +12,7 @@ const HTML = `
     label: function () { return this.name || this._('sample.label.short'); },
     oneditprepare: function () {
       const say = (state) => RED._('sample.test.' + state);
+      $('<input>', { id: 'node-input-made' }).insertAfter('#node-input-nowhere');
       const title = RED._(this.name ? 'sample.named' : 'sample.nameless');
     },
   });
@@ -30,6 +31,7 @@ describe('what the guards read', () => {
     assert.deepEqual(html.defaults, ['name', 'tokenEnvironment']);
     assert.deepEqual(html.credentials, ['token']);
     assert.deepEqual(html.variables, ['SAMPLE_TOKEN']);
+    assert.deepEqual(html.ids, ['node-input-made', 'node-input-name']);
     assert.deepEqual(html.labels, [{ field: 'node-input-name', key: 'sample.label.name' }]);
     assert.deepEqual(html.keyPrefixes, ['sample.test.']);
     assert.deepEqual(html.keys.toSorted(), [

@@ -14,7 +14,7 @@ export interface EditorHtml {
   variables: string[];
   /** The `data-template-name` of each dialog. */
   dialogs: string[];
-  /** The ids of all elements of the dialog, and those that the script makes. */
+  /** The ids of the elements of the dialog, and of those that the script makes. */
   ids: string[];
   /** The `for` of each label with the catalogue key of its text. */
   labels: { field: string; key: string }[];
@@ -38,7 +38,7 @@ export function readEditorHtml(html: string): EditorHtml {
     credentials: [],
     variables: [],
     dialogs: dialogs.map(([, name]) => name ?? ''),
-    ids: matches(html, /\b(node-(?:config-)?input-[\w-]+)/g),
+    ids: matches(html, /\bid(?:=["']|: '|', ')(node-(?:config-)?input-[\w-]+)/g),
     labels: [...html.matchAll(/<label\b[^>]*\bfor="([^"]+)"[\s\S]*?<\/label>/g)].flatMap(([label, field]) =>
       keysInAttributes(label).map((key) => ({ field: field ?? '', key })),
     ),
