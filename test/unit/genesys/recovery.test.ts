@@ -490,7 +490,7 @@ describe('whatever happens between socket, REST query and restarts', () => {
         const perProcess = emitted.map(({ number, process }) => `${number} in process ${process}`);
         assert.equal(new Set(perProcess).size, perProcess.length, 'one process emits an event once');
       }),
-      { numRuns: 400 },
+      { numRuns: 1_000 },
     );
   });
 });
