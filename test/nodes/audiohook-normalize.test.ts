@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { afterEach, describe, it } from 'mocha';
 import type { NodeMessageInFlow } from 'node-red';
 import { type DeliveryOutcome, DeliverySource } from '../../lib/core/deliveries';
 import { packageVersion } from '../../lib/core/version';
 import type { EventDocument } from '../../lib/genesys/normalize';
+import { DEFAULT_SEVERITY_WORDS, severityMapProblem } from '../../lib/genesys/severity';
 import { monitored } from '../../lib/monitor/registry';
 import { registerNode } from '../../lib/red/register';
 import audiohookNormalize from '../../nodes/audiohook-normalize';
@@ -217,5 +219,23 @@ describe('audiohook-normalize', () => {
     await until(() => output.length === 1);
     assert.equal(output[0]?.payload.op.severity, 'ERROR');
     assert.equal(output[0]?.payload.collector.instance, `${hostname()}-${process.pid}`);
+  });
+});
+
+describe('the help of audiohook-normalize', () => {
+  const help = readFileSync(`${__dirname}/../../nodes/locales/en-US/audiohook-normalize.html`, 'utf8');
+  const [severityMap = '', template = ''] = [...help.matchAll(/```json\n([\s\S]*?)```/g)].map(([, code]) => code ?? '');
+
+  it('shows the severity map that is built in', () => {
+    const shown = JSON.parse(severityMap);
+    assert.equal(severityMapProblem(shown), undefined);
+    assert.deepEqual(shown, { codes: {}, words: DEFAULT_SEVERITY_WORDS, default: 'INFO' });
+  });
+
+  it('shows an index template that does not map what is inside of the event', () => {
+    const [request = '', ...body] = template.split('\n');
+    assert.match(request, /^PUT _index_template\/genesys-audiohook$/);
+    const { mappings } = JSON.parse(body.join('\n')).template;
+    assert.deepEqual(mappings.properties.event, { type: 'object', enabled: false });
   });
 });
