@@ -8,15 +8,16 @@ const MOST_SECRETS = 2_000;
 
 const secrets = new Set<string>();
 const SECRET_NAME = /pass(word|phrase)?$|secret|token$|authorization|api[-_]?key$|credential|^cookie$|connectUri/i;
+// The repetitions are bounded and begin at the start of a word: a long text without spaces must not take quadratic time.
 const PATTERNS: [RegExp, string][] = [
-  [/(\w+:\/\/)[^/\s:@]*:[^/\s@]+@/g, `$1${MASK}@`],
+  [/(\b\w{1,20}:\/\/)[^/\s:@]{0,500}:[^/\s@]{1,500}@/g, `$1${MASK}@`],
   [/\b(Bearer|Basic|ApiKey)\s+[\w.~+/=:-]{6,}/gi, `$1 ${MASK}`],
   [
     /\b((?:access|refresh)_token|client_secret|password|api_key|secret)(["']?\s*[=:]\s*["']?)[^&\s"',}]+/gi,
     `$1$2${MASK}`,
   ],
   // Whoever knows the address of a Genesys channel can read its events: the id in it is the credential.
-  [/(wss?:\/\/[^\s"']*\/channels\/)[\w.~-]+/g, `$1${MASK}`],
+  [/(wss?:\/\/[^\s"']{0,500}\/channels\/)[\w.~-]+/g, `$1${MASK}`],
 ];
 
 /**

@@ -60,7 +60,7 @@ export function toLogEvent(record: RuntimeLogRecord): LogEvent {
 }
 
 function tell(told: unknown): { message: string; fields: Record<string, unknown> } {
-  if (told instanceof Error) return { message: short(redact(told.message)), fields: errorFields(told) };
+  if (told instanceof Error) return { message: asText(told.message), fields: errorFields(told) };
   if (told !== null && typeof told === 'object' && 'message' in told) {
     const { message, ...fields } = told as Record<string, unknown>;
     return { message: asText(message), fields: shortFields(fields) };
@@ -91,10 +91,11 @@ function shortFields(fields: Record<string, unknown>): Record<string, unknown> {
 
 /** Other nodes log whole messages with their sockets, so objects are looked into only a little way. */
 function asText(value: unknown): string {
-  if (typeof value === 'string') return short(redact(value));
-  return short(redact(inspect(value, { depth: 2, breakLength: Infinity, maxArrayLength: 20, maxStringLength: 500 })));
-}
-
-function short(text: string): string {
+  const whole =
+    typeof value === 'string'
+      ? value
+      : inspect(value, { depth: 2, breakLength: Infinity, maxArrayLength: 20, maxStringLength: 500 });
+  // What is redacted is longer than what is kept, so that no cut leaves the half of a secret.
+  const text = redact(whole.slice(0, 2 * LONGEST_TEXT));
   return text.length > LONGEST_TEXT ? `${text.slice(0, LONGEST_TEXT)}…` : text;
 }

@@ -89,7 +89,7 @@ function levelNumber(level: string): number {
 export function parseLevel(text: string): string | undefined {
   const lower = text.toLowerCase();
   const known = lower === 'warning' ? 'warn' : lower === 'critical' ? 'fatal' : lower;
-  return known in LOG_LEVELS && known !== 'off' ? known : undefined;
+  return Object.hasOwn(LOG_LEVELS, known) && known !== 'off' ? known : undefined;
 }
 
 /** The body of `/logs`. */

@@ -93,7 +93,7 @@ async function fill(registry: Registry, metrics: Metric[]): Promise<void> {
   for (const [name, family] of byName) {
     const { help, type } = family[0]!;
     const labelNames = [...new Set(family.flatMap(({ labels }) => Object.keys(labels ?? {})))];
-    const options = { name, help, labelNames, registers: [registry] };
+    const options = { name, help: help || name, labelNames, registers: [registry] };
     const instrument = type === 'counter' ? new Counter(options) : new Gauge(options);
     for (const { labels = {}, value } of family) {
       const shown = Object.entries(labels).map(([label, text]) => [label, redact(String(text))]);

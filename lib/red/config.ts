@@ -301,7 +301,7 @@ export interface UrlOptions extends FieldOptions<string> {
   protocols?: readonly string[];
 }
 
-/** An address with its scheme, without the slash at its end. A password in it becomes a known secret. */
+/** An address with its scheme; of http and ws without the slash at its end. A password in it becomes a known secret. */
 export function url<const Options extends UrlOptions>(options?: Options): Field<ValueOf<string, Options>> {
   const protocols = options?.protocols ?? ['http:', 'https:'];
   return field<string, Options>(options, (raw) => {
@@ -311,7 +311,8 @@ export function url<const Options extends UrlOptions>(options?: Options): Field<
       throw new Error(`be an address that begins with ${protocols.map((name) => `${name}//`).join(' or ')}`);
     }
     if (parsed.password) registerSecret(decodeURIComponent(parsed.password));
-    return given.replace(/\/+$/, '');
+    // In an AMQP address the slash at the end names a virtual host.
+    return /^(http|ws)/.test(parsed.protocol) ? given.replace(/\/+$/, '') : given;
   });
 }
 
