@@ -26,6 +26,8 @@ export interface RuntimeLogRecord {
   name?: string;
   /** The tab or subflow of the node. */
   z?: string;
+  /** Set when the debug sidebar was there first: the kind of thing that `msg` was before it became a text. */
+  format?: string;
   /** Audit and metric records have further properties. */
   [property: string]: unknown;
 }
@@ -45,8 +47,9 @@ export interface LogEvent {
 
 /** Brings a record of the runtime into one form, whatever was logged. */
 export function toLogEvent(record: RuntimeLogRecord): LogEvent {
-  const { level, msg, timestamp = Date.now(), id, type, name, z, ...rest } = record;
-  const { message, fields } = tell(msg === undefined ? { ...rest, message: rest['event'] ?? '' } : msg);
+  const { level, msg, timestamp = Date.now(), id, type, name, z, format, ...rest } = record;
+  const told = msg === undefined ? { ...rest, message: rest['event'] ?? '' } : decoded(msg, format);
+  const { message, fields } = tell(told);
   const { correlationId, ...others } = fields;
   return {
     timestamp: new Date(timestamp).toISOString(),
@@ -57,6 +60,17 @@ export function toLogEvent(record: RuntimeLogRecord): LogEvent {
     ...(correlationId === undefined ? {} : { correlationId: String(correlationId) }),
     fields: others,
   };
+}
+
+/** The handler of the debug sidebar turns objects and errors into JSON in place, and later handlers get that. */
+function decoded(msg: unknown, format: string | undefined): unknown {
+  if (typeof msg !== 'string' || format === undefined || format.startsWith('string')) return msg;
+  try {
+    const value = JSON.parse(msg) as { __enc__?: true; type?: string; data?: unknown } | null;
+    return value?.__enc__ && value.type === 'error' ? value.data : value;
+  } catch {
+    return msg;
+  }
 }
 
 function tell(told: unknown): { message: string; fields: Record<string, unknown> } {

@@ -22,6 +22,9 @@ export interface LogsAnswer {
   timestamp: string;
 }
 
+/** What is kept of a log line. */
+export type LogLine = Omit<LogEvent, 'fields'>;
+
 /** How many bytes of messages the ring holds at most, whatever the number of entries. */
 const MOST_BYTES = 2_000_000;
 /** What an entry takes besides its message, roughly. */
@@ -29,7 +32,7 @@ const ENTRY_BYTES = 200;
 
 /** The newest log lines, bounded in number and in bytes. */
 export class LogRing {
-  private readonly events: LogEvent[] = [];
+  private readonly events: LogLine[] = [];
   private bytes = 0;
 
   constructor(
@@ -49,7 +52,7 @@ export class LogRing {
   }
 
   /** Takes a line; the oldest make room for it. */
-  push(event: LogEvent): void {
+  push(event: LogLine): void {
     this.events.push(event);
     this.bytes += sizeOf(event);
     this.trim();
@@ -58,9 +61,9 @@ export class LogRing {
   /**
    * The newest `limit` lines that are at least as serious as `level` and that `belongs` accepts, the newest first.
    */
-  newest(limit: number, level?: string, belongs: (event: LogEvent) => boolean = () => true): LogEvent[] {
+  newest(limit: number, level?: string, belongs: (event: LogLine) => boolean = () => true): LogLine[] {
     const most = level === undefined ? Number.POSITIVE_INFINITY : levelNumber(level);
-    const found: LogEvent[] = [];
+    const found: LogLine[] = [];
     for (let index = this.events.length - 1; index >= 0 && found.length < limit; index--) {
       const event = this.events[index]!;
       if (levelNumber(event.level) <= most && belongs(event)) found.push(event);
@@ -77,7 +80,7 @@ export class LogRing {
   }
 }
 
-function sizeOf(event: LogEvent): number {
+function sizeOf(event: LogLine): number {
   return ENTRY_BYTES + Buffer.byteLength(event.message);
 }
 
@@ -93,7 +96,7 @@ export function parseLevel(text: string): string | undefined {
 }
 
 /** The body of `/logs`. */
-export function logsAnswer(events: LogEvent[], level: string | undefined): LogsAnswer {
+export function logsAnswer(events: LogLine[], level: string | undefined): LogsAnswer {
   const logs = events.map(({ timestamp, level: severity, message, node, correlationId }) => ({
     timestamp,
     level: severity,
@@ -147,7 +150,8 @@ export class LogRecorder {
     handler.on('log', (record: RuntimeLogRecord) => {
       if (record.level > mostTalkative) return;
       try {
-        this.ring.push(toLogEvent(record));
+        const { fields: _, ...line } = toLogEvent(record);
+        this.ring.push(line);
       } catch {
         // A line that cannot be read must not stop the one who has written it.
       }

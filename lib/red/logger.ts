@@ -5,20 +5,14 @@ import { LOG_LEVELS } from '../monitor/log-event';
 import type { Red, RuntimeNode } from './node';
 
 /**
- * One log line. The runtime's console shows `message`; handlers that understand objects see the fields beside it.
- * It turns itself into its message because the runtime gives Catch nodes the text form.
+ * What is handed to the runtime: the text alone, or an object that the console shows as its message while handlers
+ * that understand objects see the fields beside it. Catch nodes get the text form, which therefore is the message.
  */
-class LogRecord {
-  readonly message: string;
-
-  constructor(message: string, fields: LogFields = {}) {
-    Object.assign(this, redactValue(fields));
-    this.message = redact(message);
-  }
-
-  toString(): string {
-    return this.message;
-  }
+function logged(message: string, fields: LogFields | undefined): unknown {
+  const text = redact(message);
+  if (fields === undefined) return text;
+  const record = { ...(redactValue(fields) as LogFields), message: text };
+  return Object.defineProperty(record, 'toString', { value: () => text });
 }
 
 /**
@@ -28,11 +22,11 @@ class LogRecord {
 export function nodeLogger(RED: Red, node: RuntimeNode): Logger {
   const wanted = loggedLevel(RED);
   const write = (level: number, method: 'warn' | 'log' | 'debug') => (message: string, fields?: LogFields) => {
-    if (level <= wanted) node[method](new LogRecord(message, fields));
+    if (level <= wanted) node[method](logged(message, fields));
   };
   return {
     // Without a message object the runtime does not tell Catch nodes.
-    error: (message, fields) => node.error(new LogRecord(message, fields), {}),
+    error: (message, fields) => node.error(logged(message, fields), {}),
     warn: write(LOG_LEVELS.warn, 'warn'),
     info: write(LOG_LEVELS.info, 'log'),
     debug: write(LOG_LEVELS.debug, 'debug'),

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
+import { util } from '@node-red/util';
 import fc from 'fast-check';
 import { ContactError } from '../../../lib/core/errors';
 import { registerSecret } from '../../../lib/core/redaction';
 import { handler, jsonLine } from '../../../lib/monitor/json-log';
-import { LOG_LEVELS, toLogEvent } from '../../../lib/monitor/log-event';
+import { LOG_LEVELS, type RuntimeLogRecord, toLogEvent } from '../../../lib/monitor/log-event';
 
 const TIME = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
 const record = (msg: unknown, more: Record<string, unknown> = {}) => ({
@@ -58,6 +59,22 @@ describe('JSON log', () => {
       [metric['level'], metric['message'], metric['nodeid'], metric['value']],
       ['metric', 'node.inject.send', 'n1', 5],
     );
+  });
+
+  it('says the same after the debug sidebar has turned the record into its own encoding', () => {
+    const failure = Object.assign(new Error('no luck'), { code: 'ECONNRESET' });
+    for (const msg of [
+      'plain',
+      '{"message":"a text"}',
+      { message: 'sent', correlationId: 'c-7', attempts: 2 },
+      failure,
+    ]) {
+      const { stack: _, ...before } = written(msg);
+      const encoded = util.encodeObject({ ...record(msg) }, { maxLength: 1_000 }) as unknown as RuntimeLogRecord;
+      assert.equal(typeof encoded.msg, 'string');
+      const { stack: __, name: ___, ...after } = JSON.parse(jsonLine(encoded)) as Record<string, unknown>;
+      assert.deepEqual(after, before);
+    }
   });
 
   it('masks secrets wherever they are', () => {

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import type { EventEmitter } from 'node:events';
 import fc from 'fast-check';
-import { LOG_LEVELS, type LogEvent, toLogEvent } from '../../../lib/monitor/log-event';
-import { LogRecorder, LogRing, parseLevel } from '../../../lib/monitor/logs';
+import { LOG_LEVELS, toLogEvent } from '../../../lib/monitor/log-event';
+import { type LogLine, LogRecorder, LogRing, parseLevel } from '../../../lib/monitor/logs';
 
-const event = (message: string, level: keyof typeof LOG_LEVELS = 'info', more = {}): LogEvent =>
+const event = (message: string, level: keyof typeof LOG_LEVELS = 'info', more = {}): LogLine =>
   toLogEvent({ level: LOG_LEVELS[level], msg: message, ...more });
-const messages = (events: LogEvent[]) => events.map(({ message }) => message);
+const messages = (events: LogLine[]) => events.map(({ message }) => message);
 
 /** The runtime's log as far as a recorder sees it. */
 class Log {

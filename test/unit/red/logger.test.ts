@@ -50,6 +50,8 @@ describe('logger of a node', () => {
     const { message, attempt, correlationId } = record!.msg as Record<string, unknown>;
     assert.deepEqual([message, attempt, correlationId], ['the socket was closed', 3, 'c-1']);
     assert.equal(String(record!.msg), 'the socket was closed', 'handlers that want a text get the message');
+    logger.warn('without fields');
+    assert.equal(records[1]!.msg, 'without fields');
   });
 
   it('writes nothing below the most talkative level of the settings', async () => {
