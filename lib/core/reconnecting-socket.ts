@@ -56,7 +56,7 @@ export interface ReconnectingSocketOptions {
   onMessage(text: string, connection: number): void;
   /** A connection is open and is the one that counts from now on. */
   onOpen?(opened: { reason: ConnectReason; connection: number }): void;
-  /** The connection that counted is gone, and nothing has taken its place. */
+  /** The connection that counted is gone, and nothing has taken its place yet. */
   onLost?(loss: ConnectionLoss): void;
   onState?(state: SocketState): void;
   /** How long the upgrade may take, in milliseconds; default 15,000. */
@@ -177,7 +177,6 @@ export class ReconnectingSocket {
       loss = await this.lost();
       reason = 'lost';
       if (this.stopping.signal.aborted) return;
-      this.options.onLost(loss);
       await this.waitAfter(loss);
     }
   }
@@ -235,14 +234,18 @@ export class ReconnectingSocket {
   /** Waits until the connection that counts is gone and no replacement has taken its place. */
   private async lost(): Promise<ConnectionLoss> {
     for (;;) {
-      const connection = this.current;
+      const connection: Connection | undefined = this.current;
       if (!connection) return { error: closedError() };
       const loss = await connection.down;
       if (this.current !== connection) continue;
-      // The replacement may be about to open: then there is no gap, or a shorter one.
-      await this.replacement;
-      if (this.current !== connection) continue;
       this.current = undefined;
+      this.options.onLost(loss);
+      // The replacement that is about to open, if there is one, makes the gap shorter than a new beginning would.
+      if (this.replacement !== undefined) {
+        this.setState({ kind: 'connecting', attempt: this.failures + 1 });
+        await this.replacement;
+      }
+      if (this.current) continue;
       const { clock, stableAfterMs } = this.options;
       const lasted = connection.openedAt !== undefined && clock.now() - connection.openedAt >= stableAfterMs;
       this.failures = lasted ? 1 : this.failures + 1;

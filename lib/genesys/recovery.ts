@@ -175,6 +175,11 @@ export class EventRecovery {
     return this.sightings.load();
   }
 
+  /** Goes on with another handle of the same store: the one before was closed with its user. */
+  useStore(store: StateStore): void {
+    this.sightings.useStore(store);
+  }
+
   /** How much is remembered, for `/stats`. */
   get remembered(): { ids: number; sightings: number } {
     return { ids: this.ids.size, sightings: this.sightings.size };
@@ -196,6 +201,11 @@ export class EventRecovery {
     const stored = this.sightings.add(key, arrivalMs, id);
     this.ids.add(id, arrivalMs);
     return { id, isNew: true, ...(stored && { stored }) };
+  }
+
+  /** Makes an event unknown again, so that the REST query brings it back under the same identifier. */
+  forget(id: string): void {
+    this.ids.delete(id);
   }
 
   /**

@@ -36,8 +36,16 @@ export class Sightings {
   private queue: Kept[] = [];
   private sequence = 0;
   private storeFails = false;
+  private store: StateStore | undefined;
 
-  constructor(private readonly options: SightingsOptions) {}
+  constructor(private readonly options: SightingsOptions) {
+    this.store = options.store;
+  }
+
+  /** Goes on with another handle of the same store: the one before was closed with its user. */
+  useStore(store: StateStore): void {
+    this.store = store;
+  }
 
   /** How many are kept. */
   get size(): number {
@@ -46,7 +54,7 @@ export class Sightings {
 
   /** Takes over what an earlier process has left in the store. */
   async load(): Promise<void> {
-    const entries = (await this.options.store?.entries(this.prefix)) ?? [];
+    const entries = (await this.store?.entries(this.prefix)) ?? [];
     const loaded = entries.flatMap(([storeKey, value]) => {
       const sighting = readSighting(value);
       return sighting ? [{ sighting, storeKey }] : [];
@@ -120,8 +128,7 @@ export class Sightings {
   }
 
   private write(write: (store: StateStore) => Promise<void>): Promise<void> | undefined {
-    const { store } = this.options;
-    return store && this.writeTo(store, write);
+    return this.store && this.writeTo(this.store, write);
   }
 }
 

@@ -1,0 +1,32 @@
+import { createHash } from 'node:crypto';
+import type { TokenCache } from '../core/token-cache';
+import { GenesysClient } from './client';
+import { type GenesysCredentials, useAccess } from './oauth';
+
+/** Credentials together with the API that they open. */
+export interface GenesysAccountOptions extends GenesysCredentials {
+  /** Base address of the platform API, without a slash at the end. */
+  apiUrl: string;
+}
+
+/** An OAuth client of an organization, ready to be used. */
+export interface GenesysAccount {
+  readonly client: GenesysClient;
+  readonly tokens: TokenCache;
+  /** Tells accounts apart without revealing them; stays the same over restarts and changes of the secret. */
+  readonly key: string;
+  /** Gives back the share in the token. */
+  release(): void;
+}
+
+/** Opens an account. It makes no request by itself. */
+export function openAccount(options: GenesysAccountOptions): GenesysAccount {
+  const { apiUrl, clientId } = options;
+  const { access, release } = useAccess(options);
+  const client = new GenesysClient({ apiUrl, access });
+  const key = createHash('sha256')
+    .update(JSON.stringify([apiUrl, clientId]))
+    .digest('base64url')
+    .slice(0, 16);
+  return { client, tokens: access.tokens, key, release };
+}
