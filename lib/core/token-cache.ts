@@ -53,6 +53,7 @@ const LONGEST_TIMER_MS = 2_000_000_000;
 export class TokenCache {
   private readonly options: Required<TokenCacheOptions>;
   private readonly listeners = new Set<(token: AccessToken) => void>();
+  private readonly failureListeners = new Set<(error: ContactError) => void>();
   private readonly stopping = new AbortController();
   private token: AccessToken | undefined;
   private pending: Promise<AccessToken> | undefined;
@@ -105,13 +106,12 @@ export class TokenCache {
     this.uselessInRow = useless ? this.uselessInRow + 1 : 0;
     if (this.uselessInRow < 2) return;
     // New tokens do not help. Without a pause, each request would now cost a request for a token as well.
-    this.failure = {
-      error: new ContactError('REFUSED', {
-        attempted: 'get a usable access token',
-        answer: 'it was issued, but it is not accepted',
-      }),
-      until: clock.now() + backoffDelayMs(this.uselessInRow - 1, refusalPause),
-    };
+    const error = new ContactError('REFUSED', {
+      attempted: 'get a usable access token',
+      answer: 'it was issued, but it is not accepted',
+    });
+    this.failure = { error, until: clock.now() + backoffDelayMs(this.uselessInRow - 1, refusalPause) };
+    this.tell(this.failureListeners, error);
   }
 
   /**
@@ -124,6 +124,14 @@ export class TokenCache {
     return () => {
       this.listeners.delete(listener);
       this.schedule();
+    };
+  }
+
+  /** Calls `listener` with the error of each request for a token that fails. Gives back the function that ends this. */
+  onFailed(listener: (error: ContactError) => void): () => void {
+    this.failureListeners.add(listener);
+    return () => {
+      this.failureListeners.delete(listener);
     };
   }
 
@@ -143,6 +151,7 @@ export class TokenCache {
   close(): void {
     this.stopping.abort();
     this.listeners.clear();
+    this.failureListeners.clear();
     this.token = undefined;
     this.schedule();
   }
@@ -177,19 +186,19 @@ export class TokenCache {
       if (this.failedInRow > 0) logger.info('There is a new access token again');
       this.failedInRow = 0;
       this.failure = undefined;
-      this.tell(token);
+      this.tell(this.listeners, token);
       return token;
     } catch (thrown) {
       throw this.remember(toContactError(thrown, 'get an access token'));
     }
   }
 
-  private tell(token: AccessToken): void {
-    for (const listener of [...this.listeners]) {
+  private tell<News>(listeners: ReadonlySet<(news: News) => void>, news: News): void {
+    for (const listener of [...listeners]) {
       try {
-        listener(token);
+        listener(news);
       } catch (thrown) {
-        this.options.logger.error(`A listener failed on a new access token: ${describe(thrown)}`);
+        this.options.logger.error(`A listener of an access token failed: ${describe(thrown)}`);
       }
     }
   }
@@ -203,6 +212,7 @@ export class TokenCache {
     this.failedInRow += 1;
     const pauseMs = backoffDelayMs(this.failedInRow, error.code === 'REFUSED' ? refusalPause : failurePause);
     this.failure = { error, until: clock.now() + Math.max(pauseMs, error.retryAfterMs ?? 0) };
+    this.tell(this.failureListeners, error);
     return error;
   }
 

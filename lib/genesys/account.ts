@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { RateLimit } from '../core/rate-limit';
 import type { TokenCache } from '../core/token-cache';
 import { GenesysClient } from './client';
 import { type GenesysCredentials, useAccess } from './oauth';
@@ -13,6 +14,8 @@ export interface GenesysAccountOptions extends GenesysCredentials {
 export interface GenesysAccount {
   readonly client: GenesysClient;
   readonly tokens: TokenCache;
+  /** What the token may be used for. */
+  readonly limit: RateLimit;
   /** Tells accounts apart without revealing them; stays the same over restarts and changes of the secret. */
   readonly key: string;
   /** Gives back the share in the token. */
@@ -28,5 +31,5 @@ export function openAccount(options: GenesysAccountOptions): GenesysAccount {
     .update(JSON.stringify([apiUrl, clientId]))
     .digest('base64url')
     .slice(0, 16);
-  return { client, tokens: access.tokens, key, release };
+  return { client, tokens: access.tokens, limit: access.limit, key, release };
 }

@@ -103,6 +103,7 @@ export class Emission {
   private readonly storing = new Set<PendingEvent>();
   /** Wait to be sent again. */
   private readonly waiting = new Map<PendingEvent, Timer>();
+  private flowSettles = false;
   private roomWanted: (() => void)[] = [];
   private idleWanted: (() => void) | undefined;
   private closed = false;
@@ -134,8 +135,14 @@ export class Emission {
       .catch(() => {});
   }
 
-  /** Sends events that an earlier {@link Emission} had not settled. */
-  resume(events: readonly PendingEvent[]): void {
+  /** Whether the flow has settled anything yet, so that it can be expected to. */
+  get settles(): boolean {
+    return this.flowSettles;
+  }
+
+  /** Goes on where an earlier {@link Emission} has ended: sends what was not settled. */
+  resume(events: readonly PendingEvent[], settles: boolean): void {
+    this.flowSettles = settles;
     for (const event of events) {
       this.holds.take(event.heldMs);
       this.again(event);
@@ -167,8 +174,7 @@ export class Emission {
     for (const wake of this.roomWanted.splice(0)) wake();
     const { clock } = this.options;
     for (const timer of this.waiting.values()) clock.clearTimeout(timer);
-    const { acknowledged, deadLettered } = this.counters;
-    if (acknowledged + deadLettered > 0 && this.deliveries.counts().open > 0) {
+    if (this.flowSettles && this.deliveries.counts().open > 0) {
       await new Promise<void>((resolve) => {
         this.idleWanted = resolve;
         clock.setTimeout(resolve, graceMs);
@@ -213,6 +219,7 @@ export class Emission {
     if (outcome.kind === 'retry' && outcome.error?.code !== 'DELIVERY_EXPIRED') this.retry(event, outcome.delayMs);
     else {
       this.holds.giveBack(event.heldMs);
+      this.flowSettles ||= outcome.kind !== 'retry';
       if (outcome.kind === 'acknowledge') this.counters.acknowledged += 1;
       else if (outcome.kind === 'dead-letter') this.counters.deadLettered += 1;
       else {

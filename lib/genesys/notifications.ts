@@ -85,6 +85,8 @@ interface Handover {
   key: string;
   recovery: EventRecovery;
   unsettled: PendingEvent[];
+  /** Whether the flow settles, as far as was seen. */
+  settles: boolean;
   /** From when on events may have been missed, in milliseconds since the epoch. */
   from: number;
 }
@@ -230,7 +232,7 @@ export class GenesysNotifications {
         problems: planner.problems,
       },
       channels: channels.map((channel) => channel.report()),
-      token: this.options.account.tokens.report(),
+      tokens: this.options.account.tokens.report(),
       events: {
         received: counters.received,
         duplicates: counters.duplicates + this.sum('twins'),
@@ -307,7 +309,7 @@ export class GenesysNotifications {
     this.startedFrom = saved ?? this.clock.now();
     this.polledUntil = this.startedFrom;
     if (this.closing !== undefined) return;
-    if (handover) this.emission.resume(handover.unsettled);
+    if (handover) this.emission.resume(handover.unsettled, handover.settles);
     if (settings.backfill) this.checkpoint.start();
     await this.planner.start();
   }
@@ -324,7 +326,9 @@ export class GenesysNotifications {
     if (this.startedFrom === undefined) return;
     // What the hand-over holds is lost should the process end now, so the checkpoint still counts it as unsettled.
     if (settings.backfill) await this.checkpoint.close();
-    if (!forget) handovers.set(id, { key: account.key, recovery: this.recovery, unsettled, from });
+    if (forget) return;
+    const { recovery, emission } = this;
+    handovers.set(id, { key: account.key, recovery, unsettled, settles: emission.settles, from });
   }
 
   private takeOver(): Handover | undefined {

@@ -136,6 +136,18 @@ describe('token cache', () => {
     assert.equal(cache.report().state, 'refused');
   });
 
+  it('tells of each request that fails, not of each answer from memory', async () => {
+    const cache = cacheOf(() => Promise.reject(refused()));
+    const told: string[] = [];
+    const leave = cache.onFailed(({ code }) => told.push(code));
+    for (let count = 0; count < 10; count++) await assert.rejects(settled(cache.get()));
+    assert.deepEqual(told, ['REFUSED']);
+    leave();
+    await time.tickAsync(10_000);
+    await assert.rejects(settled(cache.get()));
+    assert.equal(told.length, 1);
+  });
+
   it('works again after a refusal as soon as the credentials are good and the pause is over', async () => {
     let good = false;
     const cache = cacheOf((number) => (good ? issuing(60_000)(number) : Promise.reject(refused())));

@@ -1,0 +1,141 @@
+import { resolve } from 'node:path';
+import type { NodeMessage } from 'node-red';
+import { ContactError } from '../lib/core/errors';
+import type { EventMessage } from '../lib/genesys/emission';
+import { GenesysNotifications } from '../lib/genesys/notifications';
+import type { RejectedTopic } from '../lib/genesys/subscription';
+import { fetchOffer, type ListedTopic, listTopics, type TopicOffer } from '../lib/genesys/topics';
+import { adminRoute } from '../lib/red/admin';
+import { boolean, configNode, integer, list, readConfig, regex, text } from '../lib/red/config';
+import { guard, onClose } from '../lib/red/input';
+import { nodeLogger } from '../lib/red/logger';
+import { type Definition, findConfigNode, type Red, type RuntimeNode } from '../lib/red/node';
+import { registerNode } from '../lib/red/register';
+import { openState } from '../lib/red/state';
+import { Status } from '../lib/red/status';
+import type { GenesysOauthNode } from './genesys-oauth';
+
+const FIELDS = {
+  account: configNode<GenesysOauthNode>('genesys-oauth'),
+  discover: boolean({ default: true }),
+  include: regex({ default: /audiohook/i }),
+  exclude: regex(),
+  topics: list({ default: [] }),
+  topicsFile: text(),
+  backfill: boolean({ default: true }),
+  overlapSeconds: integer({ default: 120, min: 0, max: 86_400 }),
+  pollSeconds: integer({ default: 30, min: 1, max: 3_600 }),
+  settle: boolean({ default: true }),
+  settleTimeoutSeconds: integer({ default: 300, min: 1, max: 86_400 }),
+};
+
+interface NotificationsNode extends RuntimeNode {
+  notifications?: GenesysNotifications;
+}
+
+/** genesys-notifications-in: the events of a Genesys Cloud organization, received for ever and without gaps. */
+export default function genesysNotificationsIn(RED: Red): void {
+  adminRoute(RED, {
+    method: 'get',
+    path: '/contact-center/genesys-notifications-in/topics',
+    permission: 'genesys-notifications-in.read',
+    handler: ({ query }) => offeredTopics(RED, query['account'], query['node']),
+  });
+  registerNode<NotificationsNode>(RED, 'genesys-notifications-in', (node, definition) => start(RED, node, definition));
+}
+
+function start(RED: Red, node: NotificationsNode, definition: Definition): void {
+  const logger = nodeLogger(RED, node);
+  const status = new Status(RED, node, {
+    details: () => node.notifications?.details() ?? {},
+    metrics: () => node.notifications?.metrics() ?? [],
+  });
+  const config = readConfig(RED, node, definition, FIELDS);
+  if (!config.ok) {
+    status.set('not-configured', { reason: config.error.message });
+    logger.error(config.error.message, { code: config.error.code });
+    return;
+  }
+  const {
+    account: accountNode,
+    topicsFile,
+    overlapSeconds,
+    pollSeconds,
+    settleTimeoutSeconds,
+    ...settings
+  } = config.value;
+  const { account, problem } = accountNode;
+  if (!account) {
+    status.set('not-configured', problem ? { reason: problem.message } : {});
+    return;
+  }
+  const store = openState(RED);
+  const notifications = new GenesysNotifications({
+    id: node.id,
+    settings: {
+      ...settings,
+      topicsFile: topicsFile === undefined ? undefined : resolve(RED.settings.userDir ?? '.', topicsFile),
+      overlapMs: overlapSeconds * 1_000,
+      pollMs: pollSeconds * 1_000,
+      settleTimeoutMs: settleTimeoutSeconds * 1_000,
+    },
+    account,
+    store,
+    send: guard(node, (message: EventMessage) => node.send(message as unknown as NodeMessage)),
+    onChange: () => {
+      const { state, ...options } = notifications.status();
+      status.set(state, options);
+    },
+    logger,
+  });
+  node.notifications = notifications;
+  // A message to a node that is not yet there would be lost without a word.
+  const begin = guard(node, () => notifications.start());
+  RED.events.once('flows:started', begin);
+  status.set('connecting', { text: 'starting' });
+  onClose(node, async (removed) => {
+    RED.events.removeListener('flows:started', begin);
+    await notifications.close({ forget: removed });
+    await store.close();
+  });
+}
+
+/** For how long the dialog is shown the same list, in milliseconds. */
+const OFFER_KEPT_MS = 60_000;
+const offers = new WeakMap<GenesysOauthNode, { offer: Promise<TopicOffer>; until: number }>();
+
+/** What the dialog shows: the topics of the organization, those that the running node was refused, and problems. */
+async function offeredTopics(
+  RED: Red,
+  accountId: unknown,
+  nodeId: unknown,
+): Promise<{ ok: true; topics: ListedTopic[]; rejected: RejectedTopic[]; problems: string[] }> {
+  const accountNode = findConfigNode<GenesysOauthNode>(RED, accountId, 'genesys-oauth');
+  if (!accountNode?.account) {
+    throw new ContactError('CONFIGURATION', {
+      attempted: 'list the topics',
+      answer: accountNode?.problem?.message ?? 'the genesys-oauth node is not deployed',
+      advice: 'Complete it and deploy first.',
+    });
+  }
+  const offer = await cachedOffer(accountNode, accountNode.account.client);
+  const node = findConfigNode<NotificationsNode>(RED, nodeId, 'genesys-notifications-in');
+  return {
+    ok: true,
+    topics: listTopics(offer),
+    rejected: node?.notifications?.rejected ?? [],
+    problems: offer.problems,
+  };
+}
+
+function cachedOffer(
+  accountNode: GenesysOauthNode,
+  client: NonNullable<GenesysOauthNode['account']>['client'],
+): Promise<TopicOffer> {
+  const cached = offers.get(accountNode);
+  if (cached && Date.now() < cached.until) return cached.offer;
+  const offer = fetchOffer(client);
+  offers.set(accountNode, { offer, until: Date.now() + OFFER_KEPT_MS });
+  offer.catch(() => offers.delete(accountNode));
+  return offer;
+}

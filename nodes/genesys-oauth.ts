@@ -1,0 +1,147 @@
+import { ContactError } from '../lib/core/errors';
+import { HttpClient } from '../lib/core/http';
+import { type GenesysAccount, openAccount } from '../lib/genesys/account';
+import { checkAccess } from '../lib/genesys/check';
+import { GENESYS_REGIONS, genesysAddresses } from '../lib/genesys/regions';
+import type { Metric } from '../lib/monitor/registry';
+import { adminRoute, readForm } from '../lib/red/admin';
+import { type ConfigResult, readConfig, secret, text, url } from '../lib/red/config';
+import { guard } from '../lib/red/input';
+import { nodeLogger } from '../lib/red/logger';
+import type { Definition, Red, RuntimeNode } from '../lib/red/node';
+import { registerNode } from '../lib/red/register';
+import { Status } from '../lib/red/status';
+
+/** What the nodes that use a genesys-oauth node find on it. */
+export interface GenesysOauthNode extends RuntimeNode {
+  /** Missing when the configuration is incomplete. */
+  account?: GenesysAccount;
+  /** What is wrong with the configuration. */
+  problem?: ContactError;
+}
+
+const FIELDS = {
+  region: text(),
+  loginUrl: url(),
+  apiUrl: url(),
+  clientId: secret({
+    credential: 'clientId',
+    environmentProperty: 'clientIdEnvironment',
+    environment: 'GENESYS_CLIENT_ID',
+    required: true,
+  }),
+  clientSecret: secret({
+    credential: 'clientSecret',
+    environmentProperty: 'clientSecretEnvironment',
+    environment: 'GENESYS_CLIENT_SECRET',
+    required: true,
+  }),
+};
+type Account = Parameters<typeof openAccount>[0];
+
+/** genesys-oauth: an OAuth client of a Genesys Cloud organization, with one token for all who use it. */
+export default function genesysOauth(RED: Red): void {
+  adminRoute(RED, {
+    method: 'post',
+    path: '/contact-center/genesys-oauth/test',
+    permission: 'genesys-oauth.write',
+    handler: (request) => test(readAccount(readForm(RED, request.body, FIELDS))),
+  });
+  adminRoute(RED, {
+    method: 'get',
+    path: '/contact-center/genesys-oauth/regions',
+    permission: 'genesys-oauth.read',
+    handler: () => GENESYS_REGIONS,
+  });
+  registerNode<GenesysOauthNode>(RED, 'genesys-oauth', (node, definition) => start(RED, node, definition), {
+    clientId: 'text',
+    clientSecret: 'password',
+  });
+}
+
+function start(RED: Red, node: GenesysOauthNode, definition: Definition): void {
+  const status = new Status(RED, node, {
+    details: () => ({ ...report(node), region: definition['region'] }),
+    metrics: () => metrics(node),
+  });
+  const config = readAccount(readConfig(RED, node, definition, FIELDS));
+  if (!config.ok) {
+    node.problem = config.error;
+    status.set('not-configured', { reason: config.error.message });
+    nodeLogger(RED, node).error(config.error.message, { code: config.error.code });
+    return;
+  }
+  const account = openAccount(config.value);
+  node.account = account;
+  const ends = [
+    account.tokens.onRenewed(() => status.set('connected', { text: 'token-valid' })),
+    account.tokens.onFailed(
+      guard(node, (error: ContactError) => {
+        if (error.code === 'REFUSED') status.set('refused', { text: 'wrong-credentials', reason: error.message });
+        else status.set(account.tokens.current ? 'degraded' : 'disconnected', { reason: error.message });
+      }),
+    ),
+    account.release,
+  ];
+  if (account.tokens.current) status.set('connected', { text: 'token-valid' });
+  node.on('close', () => {
+    for (const end of ends) end();
+  });
+}
+
+type Form = ReturnType<typeof readForm<typeof FIELDS>>;
+
+/** Adds the addresses to what the fields say. */
+function readAccount(form: Form): ConfigResult<Account> {
+  if (!form.ok) return form;
+  const { region, loginUrl, apiUrl, clientId, clientSecret } = form.value;
+  try {
+    return { ok: true, value: { ...genesysAddresses(region, { loginUrl, apiUrl }), clientId, clientSecret } };
+  } catch (thrown) {
+    if (thrown instanceof ContactError) return { ok: false, error: thrown };
+    throw thrown;
+  }
+}
+
+async function test(config: ConfigResult<Account>): Promise<Record<string, unknown>> {
+  if (!config.ok) throw config.error;
+  const http = new HttpClient();
+  try {
+    return { ok: true, ...(await checkAccess(http, config.value)) };
+  } finally {
+    http.close();
+  }
+}
+
+function report({ account, problem }: GenesysOauthNode): Record<string, unknown> {
+  if (!account) return { problem: problem?.message };
+  const { tokens, limit } = account;
+  return { tokens: tokens.report(), rateLimit: { waiting: limit.waiting, pausedForMs: limit.pausedForMs } };
+}
+
+function metrics({ account }: GenesysOauthNode): Metric[] {
+  if (!account) return [];
+  const { obtained, failures } = account.tokens.report();
+  const expiresAt = account.tokens.current?.expiresAt ?? 0;
+  return [
+    { name: 'contact_center_tokens_obtained_total', help: 'Access tokens obtained.', type: 'counter', value: obtained },
+    {
+      name: 'contact_center_token_failures_total',
+      help: 'Requests for an access token that failed.',
+      type: 'counter',
+      value: failures,
+    },
+    {
+      name: 'contact_center_token_expiry_timestamp_seconds',
+      help: 'When the access token expires; 0 without one.',
+      type: 'gauge',
+      value: expiresAt / 1_000,
+    },
+    {
+      name: 'contact_center_rate_limit_waiting',
+      help: 'Calls that wait for their turn under the rate limit.',
+      type: 'gauge',
+      value: account.limit.waiting,
+    },
+  ];
+}
