@@ -1,103 +1,16 @@
-import { type BackoffOptions, backoffDelayMs } from '../core/backoff';
-import { type Clock, delay, type Timer } from '../core/clock';
+import { backoffDelayMs } from '../core/backoff';
+import { delay, type Timer } from '../core/clock';
 import { ContactError, toContactError } from '../core/errors';
-import type { Logger } from '../core/log';
-import {
-  type ConnectRequest,
-  type ConnectTarget,
-  ReconnectingSocket,
-  type SocketState,
-} from '../core/reconnecting-socket';
-import type { AccessToken, TokenCache } from '../core/token-cache';
+import { type ConnectRequest, type ConnectTarget, ReconnectingSocket } from '../core/reconnecting-socket';
+import type { AccessToken } from '../core/token-cache';
 import { Twins } from '../core/twins';
-import type { StateStore } from '../store/store';
 import { type ChannelRecord, loadChannel, maskedChannel, readChannel } from './channel-record';
-import type { GenesysClient } from './client';
+import type { ChannelCounters, ChannelOptions, ChannelReport, ChannelTimings, Notification } from './channel-settings';
+import { CHANNEL_TIMINGS } from './channel-settings';
 import { type RejectedTopic, readRejected, rejectionText } from './subscription';
 
 /** A channel holds at most so many topics. */
 export const TOPICS_A_CHANNEL = 1_000;
-
-/** A notification as the socket delivers it. */
-export interface Notification {
-  topicName: string;
-  version?: string;
-  eventBody?: unknown;
-  metadata?: { CorrelationId?: string };
-}
-
-/** The pace of a channel; the defaults follow the vendor's own clients. All in milliseconds. */
-export interface ChannelTimings {
-  /** A socket on which nothing arrives for so long is dead; heartbeats come about every 30 s. Default 35,000. */
-  idleLimitMs: number;
-  /** How often to ask for a sign of life. Default 12,000. */
-  pingMs: number;
-  openTimeoutMs: number;
-  /** How long both sockets stay open at a change-over. Default 2,000. */
-  overlapMs: number;
-  /** Between attempts to connect. Default 1 s to 90 s. */
-  backoff: BackoffOptions;
-  /** Before a channel is taken back from, or made again against, whoever took it. Default 30 s to 10 min. */
-  contention: BackoffOptions;
-}
-
-export const CHANNEL_TIMINGS: ChannelTimings = {
-  idleLimitMs: 35_000,
-  pingMs: 12_000,
-  openTimeoutMs: 15_000,
-  overlapMs: 2_000,
-  backoff: { baseMs: 1_000, maxMs: 90_000 },
-  contention: { baseMs: 30_000, maxMs: 600_000 },
-};
-
-/** Settings of a {@link NotificationChannel}. */
-export interface ChannelOptions {
-  /** Under which key of the store the channel is remembered, so that it is used again after a restart. */
-  key: string;
-  store: StateStore;
-  client: GenesysClient;
-  tokens: TokenCache;
-  /** The organization and client: a remembered channel of another account is not used. */
-  account: string;
-  /** Takes each event once, as text and parsed. Must not throw. */
-  onEvent(text: string, notification: Notification, channel: string): void;
-  /** Events are not received since this time, in milliseconds since the epoch. */
-  onGap(sinceMs: number): void;
-  /** Events are received again, after a gap or for the first time. */
-  onLive(): void;
-  /** Something has changed that a status may show. */
-  onChange(): void;
-  timings?: Partial<ChannelTimings>;
-  clock: Clock;
-  logger: Logger;
-}
-
-/** Counters of a channel since it was started. */
-export interface ChannelCounters {
-  /** Connections made, change-overs included. */
-  connections: number;
-  reconnects: number;
-  /** Change-overs to a new connection without a gap. */
-  rollOvers: number;
-  channelsCreated: number;
-  /** Channels that were gone before their time, such as evicted ones. */
-  channelsLost: number;
-  heartbeats: number;
-  /** All frames that are no events, heartbeats included. */
-  controlFrames: number;
-  /** Second copies of events that came in over both connections at a change-over. */
-  twins: number;
-}
-
-/** What `/stats` shows of a channel. */
-export interface ChannelReport extends ChannelCounters {
-  channel: string | null;
-  socket: SocketState['kind'];
-  topics: number;
-  /** ISO 8601. */
-  endsAt: string | null;
-  problem: string | null;
-}
 
 /** So many failed attempts in a row to use a channel again; the vendor's streaming client gives up at the same. */
 const MOST_REUSES = 10;
@@ -137,6 +50,8 @@ export class NotificationChannel {
   private record: ChannelRecord | undefined;
   /** The channel of the connection that is open. */
   private openRecord: ChannelRecord | undefined;
+  /** The number of the connection that is open. */
+  private openConnection = 0;
   private remembered = false;
   /** What was last subscribed. */
   private subscribed: readonly string[] | undefined;
@@ -164,7 +79,7 @@ export class NotificationChannel {
     this.socket = new ReconnectingSocket({
       prepare: (request) => this.prepare(request).catch(keepTrying),
       onMessage: (text, connection) => this.receive(text, connection),
-      onOpen: ({ reason }) => this.opened(reason === 'replace'),
+      onOpen: ({ reason, connection }) => this.opened(connection, reason === 'replace'),
       onLost: ({ error, lastHeardAt }) => {
         this.counters.reconnects += 1;
         logger.warn(error.message, { code: error.code });
@@ -338,7 +253,8 @@ export class NotificationChannel {
     this.setProblem(undefined);
   }
 
-  private opened(replaced: boolean): void {
+  private opened(connection: number, replaced: boolean): void {
+    this.openConnection = connection;
     this.counters.connections += 1;
     if (replaced && this.receiving) this.counters.rollOvers += 1;
     this.openRecord = this.record;
@@ -453,7 +369,8 @@ export class NotificationChannel {
     const topic = frame?.topicName;
     if (typeof topic !== 'string' || topic === 'channel.metadata' || topic.startsWith('v2.system.')) {
       this.counters.controlFrames += 1;
-      this.control(typeof topic === 'string' ? topic : '', frame?.['result']);
+      // What is said of a connection that is on its way out does not concern the one that took its place.
+      if (connection === this.openConnection) this.control(typeof topic === 'string' ? topic : '', frame?.['result']);
       return;
     }
     if (!this.socket.overlapping) this.twins.clear();

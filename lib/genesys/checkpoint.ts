@@ -26,6 +26,7 @@ export class Checkpoint {
   private dirty = true;
   private savedAt = Number.NEGATIVE_INFINITY;
   private failing = false;
+  private closed = false;
 
   constructor(private readonly options: CheckpointOptions) {}
 
@@ -36,14 +37,13 @@ export class Checkpoint {
     return saved.account === account && typeof saved.time === 'number' ? saved.time : undefined;
   }
 
-  /** Begins to save: at most once a second, and only when something has happened or a minute has passed. */
-  start(): void {
-    const { clock } = this.options;
-    this.timer = clock.setTimeout(() => {
-      if (this.dirty || clock.now() - this.savedAt >= IDLE_INTERVAL_MS) void this.save();
-      this.start();
-    }, SHORTEST_INTERVAL_MS);
-    this.timer.unref?.();
+  /**
+   * Saves now, so that even a process that ends in its first moments has left a mark, and from then on at most once a
+   * second, when something has happened or a minute has passed.
+   */
+  async start(): Promise<void> {
+    await this.save();
+    this.schedule();
   }
 
   /** Something has happened that moves the checkpoint. Cheap enough for each event. */
@@ -53,8 +53,19 @@ export class Checkpoint {
 
   /** Saves for the last time. */
   async close(): Promise<void> {
+    this.closed = true;
     this.options.clock.clearTimeout(this.timer);
     await this.save();
+  }
+
+  private schedule(): void {
+    const { clock } = this.options;
+    if (this.closed) return;
+    this.timer = clock.setTimeout(() => {
+      if (this.dirty || clock.now() - this.savedAt >= IDLE_INTERVAL_MS) void this.save();
+      this.schedule();
+    }, SHORTEST_INTERVAL_MS);
+    this.timer.unref?.();
   }
 
   private save(): Promise<void> {

@@ -1,84 +1,26 @@
-import type { BackoffOptions } from '../core/backoff';
 import { type Clock, systemClock, type Timer } from '../core/clock';
 import { ContactError, describe } from '../core/errors';
 import { type Logger, silentLogger } from '../core/log';
 import { quietLogger } from '../core/quiet-logger';
 import type { Metric } from '../monitor/registry';
-import type { NodeState } from '../monitor/states';
-import type { StateStore } from '../store/store';
-import type { GenesysAccount } from './account';
 import { Backfill } from './backfill';
-import { type ChannelTimings, type Notification, NotificationChannel, TOPICS_A_CHANNEL } from './channel';
+import { NotificationChannel, TOPICS_A_CHANNEL } from './channel';
+import type { Notification } from './channel-settings';
 import { Checkpoint } from './checkpoint';
-import { Emission, type EventMessage, type PendingEvent } from './emission';
+import { Emission, type PendingEvent } from './emission';
+import {
+  detailsOf,
+  metricsOf,
+  type NotificationsStatus,
+  type NotificationsView,
+  statusOf,
+} from './notifications-report';
+import type { NotificationsOptions } from './notifications-settings';
 import { readOperationalEvent } from './operational-event';
 import { EventRecovery, type MissedEvent } from './recovery';
-import { type RejectedTopic, rejectionText } from './subscription';
+import type { RejectedTopic } from './subscription';
 import { TopicPlanner } from './topic-planner';
-import { definitionOf, operationsTopic, type TopicPlan } from './topics';
-
-/** What a user sets about notifications. */
-export interface NotificationsSettings {
-  /** Whether to look through what the organization offers. */
-  discover: boolean;
-  /** What to take of it: matched against topic ids, and ids, names and descriptions of event definitions. */
-  include: RegExp;
-  exclude?: RegExp | undefined;
-  /** Taken when nothing else is found. */
-  topics: readonly string[];
-  /** A file with topics, absolute; when it lists any, they are taken instead of all else. */
-  topicsFile?: string | undefined;
-  /** Whether events that the socket has missed are read over REST. */
-  backfill: boolean;
-  /** How much further back than needed they are read after a restart, in milliseconds. */
-  overlapMs: number;
-  /** How often to ask for events that are not offered on a socket, in milliseconds. */
-  pollMs: number;
-  /** Whether the flow settles each event; otherwise one is done when it was sent. */
-  settle: boolean;
-  /** An event that nobody settles for so long is not waited for any longer, in milliseconds. */
-  settleTimeoutMs: number;
-}
-
-/** What nobody has to set: every value has a default that suits Genesys Cloud. */
-export interface NotificationsTuning {
-  channel?: Partial<ChannelTimings>;
-  /** How far apart the creation of an event and its arrival may be, in milliseconds; see {@link EventRecovery}. */
-  toleranceMs?: number;
-  /** An event shows up in the REST query at most so long after it was created, in milliseconds; default 60,000. */
-  settleMs?: number;
-  /** Between attempts of the REST query after a failure. */
-  backfillBackoff?: BackoffOptions;
-  /** Between attempts to learn what the organization offers. */
-  plannerBackoff?: BackoffOptions;
-  /** At most so many events wait to be sent again; default 10,000. */
-  retryLimit?: number;
-}
-
-/** What {@link GenesysNotifications} needs. */
-export interface NotificationsOptions {
-  /** The id of the node: channels, checkpoint and the memory of events belong to it. */
-  id: string;
-  settings: NotificationsSettings;
-  account: Pick<GenesysAccount, 'client' | 'tokens' | 'key'>;
-  store: StateStore;
-  /** Sends a message into the flow. Must not throw. */
-  send(message: EventMessage): void;
-  /** Something has changed that a status may show. */
-  onChange(): void;
-  tuning?: NotificationsTuning;
-  clock?: Clock;
-  logger?: Logger;
-}
-
-/** What a status shows. */
-export interface NotificationsStatus {
-  state: NodeState;
-  /** A key of the texts of a status. */
-  text?: string;
-  values?: Record<string, number>;
-  reason?: string;
-}
+import { definitionOf, operationsTopic, shareTopics, type TopicPlan } from './topics';
 
 /** What the next run of the same node takes over, so that a redeploy neither loses nor repeats events. */
 interface Handover {
@@ -203,87 +145,17 @@ export class GenesysNotifications {
 
   /** What a status shows now. */
   status(): NotificationsStatus {
-    const { planner, channels } = this;
-    if (this.failure !== undefined) return { state: 'failed', reason: this.failure };
-    const error = [planner.error, ...channels.map(({ problem }) => problem)].find((each) => each?.code === 'REFUSED');
-    if (error && !channels.some(({ live }) => live)) {
-      return {
-        state: 'refused',
-        text: error.status === 403 ? 'no-permission' : 'wrong-credentials',
-        reason: error.message,
-      };
-    }
-    const { plan } = planner;
-    if (!plan) return { state: 'connecting', text: 'discovering', ...reasonOf(planner.error?.message) };
-    return this.statusOf(plan);
+    return statusOf(this.view);
   }
 
   /** For `/stats`. */
   details(): Record<string, unknown> {
-    const { planner, channels, emission, backfill, recovery, counters } = this;
-    const { plan } = planner;
-    return {
-      topics: {
-        source: plan?.source ?? null,
-        wanted: plan?.subscribed.length ?? 0,
-        permitted: (plan?.subscribed.length ?? 0) - this.rejected.length,
-        rejected: this.rejected,
-        polledOverRest: plan?.polled ?? [],
-        problems: planner.problems,
-      },
-      channels: channels.map((channel) => channel.report()),
-      tokens: this.options.account.tokens.report(),
-      events: {
-        received: counters.received,
-        duplicates: counters.duplicates + this.sum('twins'),
-        backfilled: backfill.report().missed,
-        controlFrames: this.sum('controlFrames'),
-        ...emission.counters,
-        unsettled: emission.unsettled,
-        lastEventAt: counters.lastEventAt > 0 ? new Date(counters.lastEventAt).toISOString() : null,
-      },
-      gaps: { begun: counters.gaps, open: this.gaps.size },
-      rest: backfill.report(),
-      remembered: recovery.remembered,
-    };
+    return detailsOf(this.view);
   }
 
   /** For `/metrics`. */
   metrics(): Metric[] {
-    const { channels, emission, backfill, counters } = this;
-    const rest = backfill.report();
-    const counter = (name: string, help: string, value: number, labels?: Record<string, string>): Metric => ({
-      name: `contact_center_genesys_${name}`,
-      help,
-      type: 'counter',
-      value,
-      ...(labels ? { labels } : {}),
-    });
-    const gauge = (name: string, help: string, value: number): Metric => ({
-      ...counter(name, help, value),
-      type: 'gauge',
-    });
-    const events = 'Events by what became of them.';
-    return [
-      ...Object.entries(emission.counters).map(([outcome, value]) =>
-        counter('events_total', events, value, { outcome: snakeCase(outcome) }),
-      ),
-      counter('events_total', events, counters.received, { outcome: 'received' }),
-      counter('events_total', events, counters.duplicates + this.sum('twins'), { outcome: 'duplicate' }),
-      counter('events_total', events, rest.missed, { outcome: 'backfilled' }),
-      counter('control_frames_total', 'Frames that are no events, such as heartbeats.', this.sum('controlFrames')),
-      counter('socket_reconnects_total', 'Connections that were lost.', this.sum('reconnects')),
-      counter('socket_roll_overs_total', 'Changes to a new connection without a gap.', this.sum('rollOvers')),
-      counter('channels_created_total', 'Notification channels created.', this.sum('channelsCreated')),
-      counter('channels_lost_total', 'Notification channels gone before their time.', this.sum('channelsLost')),
-      counter('gaps_total', 'Times at which a channel stopped to receive.', counters.gaps),
-      counter('rest_passes_total', 'Queries for missed events.', rest.passes),
-      gauge('channels_live', 'Channels that receive.', channels.filter(({ live }) => live).length),
-      gauge('topics_subscribed', 'Topics that are subscribed.', this.subscribedCount),
-      gauge('topics_rejected', 'Topics that Genesys has refused.', this.rejected.length),
-      gauge('unsettled_events', 'Events that the flow has not settled.', emission.unsettled),
-      gauge('last_event_timestamp_seconds', 'When the last event came in.', counters.lastEventAt / 1_000),
-    ];
+    return metricsOf(this.view);
   }
 
   /** The topics that Genesys has refused. */
@@ -300,8 +172,15 @@ export class GenesysNotifications {
     return this.closing;
   }
 
+  private get view(): NotificationsView {
+    const { planner, channels, emission, backfill, recovery, counters, failure } = this;
+    const { tokens } = this.options.account;
+    return { planner, channels, emission, backfill, recovery, counters, openGaps: this.gaps.size, tokens, failure };
+  }
+
   private async open(): Promise<void> {
     const { settings, id } = this.options;
+    const left = handovers.get(id);
     const handover = this.takeOver();
     handovers.delete(id);
     if (!handover) await this.recovery.open();
@@ -309,8 +188,8 @@ export class GenesysNotifications {
     this.startedFrom = saved ?? this.clock.now();
     this.polledUntil = this.startedFrom;
     if (this.closing !== undefined) return;
-    if (handover) this.emission.resume(handover.unsettled, handover.settles);
-    if (settings.backfill) this.checkpoint.start();
+    if (left) this.emission.resume(left.unsettled, left.settles);
+    if (settings.backfill) await this.checkpoint.start();
     await this.planner.start();
   }
 
@@ -331,6 +210,7 @@ export class GenesysNotifications {
     handovers.set(id, { key: account.key, recovery, unsettled, settles: emission.settles, from });
   }
 
+  /** What an earlier run has left, if it was for the same account. */
   private takeOver(): Handover | undefined {
     const handover = handovers.get(this.options.id);
     return handover?.key === this.options.account.key ? handover : undefined;
@@ -361,31 +241,19 @@ export class GenesysNotifications {
     this.logger.info(`Topics by ${source}: ${subscribed.length} to subscribe, ${polled.length} to poll over REST`);
   }
 
-  /** Gives topics to channels. A topic that is on one stays there, so that a change touches as few as possible. */
   private assign(topics: readonly string[]): void {
-    const wanted = new Set(topics);
-    const groups = this.channels.map(({ topics: current }) => current.filter((topic) => wanted.has(topic)));
-    for (const topic of groups.flat()) wanted.delete(topic);
-    for (const group of groups) {
-      for (const topic of [...wanted].slice(0, TOPICS_A_CHANNEL - group.length)) {
-        group.push(topic);
-        wanted.delete(topic);
-      }
-    }
     const channels = [...this.channels];
-    for (const [index, group] of groups.entries()) {
-      const channel = channels[index]!;
+    const { kept, added } = shareTopics(
+      channels.map((channel) => channel.topics),
+      topics,
+      TOPICS_A_CHANNEL,
+    );
+    for (const [index, channel] of channels.entries()) {
+      const group = kept[index]!;
       if (group.length === 0) this.remove(channel);
-      else if (
-        group.length !== channel.topics.length ||
-        group.some((topic, place) => topic !== channel.topics[place])
-      ) {
-        channel.setTopics(group);
-      }
+      else if (group.join() !== channel.topics.join()) channel.setTopics(group);
     }
-    for (let rest = [...wanted]; rest.length > 0; rest = rest.slice(TOPICS_A_CHANNEL)) {
-      this.addChannel(rest.slice(0, TOPICS_A_CHANNEL));
-    }
+    for (const group of added) this.addChannel(group);
   }
 
   private addChannel(topics: readonly string[]): void {
@@ -495,46 +363,4 @@ export class GenesysNotifications {
     this.recovery.forget(event.id);
     this.backfill.cover(event.heldMs, event.heldMs + 1);
   }
-
-  private statusOf(plan: TopicPlan): NotificationsStatus {
-    const { channels, planner, backfill, rejected } = this;
-    const live = channels.filter((channel) => channel.live);
-    if (live.length < channels.length) {
-      const problem = channels.find((channel) => !channel.live)?.problem;
-      const text = problem ? 'reconnecting' : 'subscribing';
-      return { state: 'connecting', text, values: { count: plan.subscribed.length }, ...reasonOf(problem?.message) };
-    }
-    if (plan.subscribed.length + plan.polled.length === 0) {
-      const reason = planner.problems[0] ?? 'No topic of the organization matches, and no other is listed.';
-      return { state: 'degraded', text: 'no-topics', reason };
-    }
-    if (rejected.length > 0) {
-      const state = rejected.length === plan.subscribed.length && plan.polled.length === 0 ? 'refused' : 'degraded';
-      return { state, text: 'topics-rejected', values: { count: rejected.length }, reason: rejectionText(rejected) };
-    }
-    const problem = channels.find((channel) => channel.problem)?.problem ?? backfill.problem ?? planner.error;
-    if (problem) return { state: 'degraded', reason: problem.message };
-    const [sentence] = planner.problems;
-    if (sentence !== undefined) return { state: 'degraded', reason: sentence };
-    if (channels.length === 0) return { state: 'connected', text: 'polling' };
-    return { state: 'connected', text: 'topics', values: { count: this.subscribedCount } };
-  }
-
-  private get subscribedCount(): number {
-    return this.channels.reduce((sum, { topics, rejected }) => sum + topics.length - rejected.length, 0);
-  }
-
-  private sum(
-    name: 'twins' | 'controlFrames' | 'reconnects' | 'rollOvers' | 'channelsCreated' | 'channelsLost',
-  ): number {
-    return this.channels.reduce((sum, { counters }) => sum + counters[name], 0);
-  }
-}
-
-function reasonOf(reason: string | undefined): { reason?: string } {
-  return reason === undefined ? {} : { reason };
-}
-
-function snakeCase(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

@@ -111,6 +111,25 @@ export function planTopics(wish: TopicWish, offer: TopicOffer | undefined): Topi
   return plan('list', clean(wish.fallback), offer);
 }
 
+/**
+ * Shares topics out among channels of at most `limit` each. A topic that is on a channel stays there, so that a change
+ * touches as few channels as possible. `kept` has the topics of each channel in `current`, none for one that is not
+ * needed any more; `added` has those of further channels.
+ */
+export function shareTopics(
+  current: readonly (readonly string[])[],
+  topics: readonly string[],
+  limit: number,
+): { kept: string[][]; added: string[][] } {
+  const wanted = new Set(topics);
+  const kept = current.map((group) => group.filter((topic) => wanted.delete(topic)));
+  const rest = [...wanted];
+  for (const group of kept) group.push(...rest.splice(0, Math.max(0, limit - group.length)));
+  const added: string[][] = [];
+  while (rest.length > 0) added.push(rest.splice(0, limit));
+  return { kept, added };
+}
+
 /** A topic as the dialog shows it. */
 export interface ListedTopic {
   id: string;

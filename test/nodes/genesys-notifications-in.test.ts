@@ -195,6 +195,8 @@ describe('genesys-notifications-in', () => {
   it('loses and doubles nothing over 20 deploys under traffic, on one channel and with one token', async () => {
     await start();
     await connected();
+    const listeners = () => runtime.RED.events.listenerCount('flows:started') + process.listenerCount('exit');
+    const before = listeners();
     const run = genesys.generate({ count: 4_000, ratePerSecond: 800 });
     for (let round = 1; round <= 20; round++) {
       await until(() => run.sent >= round * 150, 'traffic', 20_000);
@@ -207,6 +209,8 @@ describe('genesys-notifications-in', () => {
     assert.equal(genesys.requests.counts['POST /api/v2/notifications/channels'], 1);
     assert.equal(genesys.requests.tokenRequests, 1);
     assert.equal(genesys.channels[0]!.sockets, 1);
+    assert.equal(listeners(), before);
+    assert.equal(monitored.all().length, 2);
   });
 
   it('ends its socket when it is removed, and keeps no timer that would ask again', async () => {

@@ -3,11 +3,8 @@ import { settleDelivery } from '../../../lib/core/deliveries';
 import type { Logger } from '../../../lib/core/log';
 import { type GenesysAccount, openAccount } from '../../../lib/genesys/account';
 import type { EventMessage } from '../../../lib/genesys/emission';
-import {
-  GenesysNotifications,
-  type NotificationsSettings,
-  type NotificationsTuning,
-} from '../../../lib/genesys/notifications';
+import { GenesysNotifications } from '../../../lib/genesys/notifications';
+import type { NotificationsSettings, NotificationsTuning } from '../../../lib/genesys/notifications-settings';
 import { MemoryStore } from '../../../lib/store/memory';
 import {
   defaultClient,

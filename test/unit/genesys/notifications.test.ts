@@ -291,9 +291,9 @@ describe('Genesys notifications', () => {
         answer: { status: 200, body: { entities: [] } },
       });
       await harness.connect();
-      const run = genesys.generate({ count: 5_000, ratePerSecond: 1_000 });
+      const run = genesys.generate({ count: 3_500, ratePerSecond: 1_000 });
       await run.done;
-      await harness.eachOnce(5_000);
+      await harness.eachOnce(3_500);
       assert.equal(details().gaps.begun, 0);
       assert.ok(Number(details().channels[0]!['rollOvers']) >= 2);
     });
@@ -311,12 +311,12 @@ describe('Genesys notifications', () => {
       it(`${renewalAdoptsChannel ? 'is not needed' : 'is made without a gap'} at the end of a token when the new one ${renewalAdoptsChannel ? 'takes over' : 'does not take over'} the channel`, async () => {
         const { genesys } = await start({ tokenLifetimeSeconds: 2, renewalAdoptsChannel });
         await harness.connect();
-        await genesys.generate({ count: 6_000, ratePerSecond: 1_000 }).done;
-        await harness.eachOnce(6_000);
+        await genesys.generate({ count: 4_500, ratePerSecond: 1_000 }).done;
+        await harness.eachOnce(4_500);
         assert.equal(details().gaps.begun, 0);
         const created = harness.calls(ROUTES.create);
         if (renewalAdoptsChannel) assert.equal(created, 1);
-        else assert.ok(created >= 3 && created <= 8, `${created} channels`);
+        else assert.ok(created >= 2 && created <= 8, `${created} channels`);
         assert.ok(genesys.requests.tokenRequests <= 8, `${genesys.requests.tokenRequests} token requests`);
       });
     }
@@ -337,6 +337,20 @@ describe('Genesys notifications', () => {
       assert.equal(genesys.requests.tokenRequests, 1);
       assert.equal(genesys.requests.total, 1);
       assert.equal(lines.filter((line) => /^(warn|error)/.test(line)).length, 1, lines.join('\n'));
+    });
+
+    it('with answers of 401 that no new token helps against is one state and hardly a request', async () => {
+      const { genesys } = await start();
+      const fast = { baseMs: 1, maxMs: 2 };
+      genesys.fail({ path: /^\/api\//, times: Number.POSITIVE_INFINITY, answer: { status: 401 } });
+      const notifications = await harness.receive(
+        { topics: ['v2.flows.x'] },
+        { tuning: { plannerBackoff: fast, channel: { backoff: fast } } },
+      );
+      await until(() => harness.states.filter((each) => each === 'refused').length > 200);
+      assert.match(notifications.status().reason!, /not accepted|HTTP 401/);
+      assert.ok(genesys.requests.tokenRequests <= 3, `${genesys.requests.tokenRequests} token requests`);
+      assert.ok(genesys.requests.total <= 12, `${genesys.requests.total} requests`);
     });
 
     it('with a channel that was evicted ends with a new one, and nothing lost', async () => {
@@ -652,6 +666,24 @@ describe('Genesys notifications', () => {
   });
 
   describe('close', () => {
+    it('leaves no timer and no socket behind, however often', async () => {
+      const { genesys } = await start();
+      const resources = () => {
+        const active = process.getActiveResourcesInfo();
+        return ['Timeout', 'TCPSocketWrap', 'FSEventWrap'].map((kind) => active.filter((each) => each === kind).length);
+      };
+      const cycle = async () => {
+        await harness.connect();
+        await genesys.publish({ code: 'AUDIOHOOK-0001' });
+        await harness.notifications.close();
+        await genesys.until(() => channel().sockets === 0);
+      };
+      await cycle();
+      const before = resources();
+      for (let count = 0; count < 25; count++) await cycle();
+      await until(() => resources().every((count, kind) => count <= before[kind]!), 'the resources of before');
+    });
+
     it('ends while connecting, while refused and while discovering, and asks for nothing afterwards', async () => {
       const { genesys } = await start();
       for (const path of [/availabletopics/, /channels$/, /subscriptions/]) {

@@ -10,6 +10,7 @@ import {
   OPERATIONS_TEMPLATE,
   operationsTopic,
   planTopics,
+  shareTopics,
   type TopicOffer,
   type TopicWish,
 } from '../../../lib/genesys/topics';
@@ -204,6 +205,25 @@ describe('topics of Genesys', () => {
           ];
           const wanted = new Set(fallback.filter((each) => each !== '' && !/system|metadata/.test(each)));
           assert.deepEqual(placed.sort(), [...wanted].sort());
+        }),
+      );
+    });
+  });
+
+  describe('the channels', () => {
+    it('share the topics: each on one, none with too many, and none moved without need', () => {
+      const topic = fc.integer({ min: 0, max: 40 }).map((number) => `topic-${number}`);
+      const topics = fc.uniqueArray(topic, { maxLength: 40 });
+      fc.assert(
+        fc.property(topics, topics, fc.integer({ min: 1, max: 7 }), (before, after, limit) => {
+          const current = shareTopics([], before, limit).added;
+          const { kept, added } = shareTopics(current, after, limit);
+          assert.deepEqual([...kept, ...added].flat().sort(), after.toSorted());
+          assert.ok([...kept, ...added].every((group) => group.length <= limit));
+          assert.ok(added.every((group) => group.length > 0));
+          for (const [index, group] of current.entries()) {
+            for (const each of group) assert.equal(kept[index]!.includes(each), after.includes(each));
+          }
         }),
       );
     });
