@@ -1,0 +1,35 @@
+/** A queue that takes from the front in constant time: an array's own `shift` moves every item that stays. */
+export class Queue<Item> {
+  private items: (Item | undefined)[] = [];
+  private head = 0;
+
+  get length(): number {
+    return this.items.length - this.head;
+  }
+
+  get first(): Item | undefined {
+    return this.items[this.head];
+  }
+
+  push(item: Item): void {
+    this.items.push(item);
+  }
+
+  shift(): Item | undefined {
+    const item = this.items[this.head];
+    if (this.head >= this.items.length) return undefined;
+    this.items[this.head] = undefined;
+    this.head += 1;
+    if (this.head > 1_024 && this.head * 2 > this.items.length) {
+      this.items = this.items.slice(this.head);
+      this.head = 0;
+    }
+    return item;
+  }
+
+  /** Puts items before all others, in the order given. */
+  unshift(items: readonly Item[]): void {
+    this.items = [...items, ...this.items.slice(this.head)];
+    this.head = 0;
+  }
+}
