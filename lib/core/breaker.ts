@@ -32,7 +32,11 @@ export class Breaker {
     const { threshold = 0.5, windowMs = 60_000, minimumCalls = 10, openMs = 15_000 } = options;
     this.openMs = openMs;
     // The library asks for calls a second where a person thinks of calls in the window.
-    const breaker = new SamplingBreaker({ threshold, duration: windowMs, minimumRps: (minimumCalls * 1_000) / windowMs });
+    const breaker = new SamplingBreaker({
+      threshold,
+      duration: windowMs,
+      minimumRps: (minimumCalls * 1_000) / windowMs,
+    });
     const failed = handleWhenResult((result) => (result as { failed: boolean }).failed);
     this.policy = circuitBreaker(failed, { halfOpenAfter: openMs, breaker });
   }

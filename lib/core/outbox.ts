@@ -126,6 +126,13 @@ export class Outbox<Context> {
     });
   }
 
+  /** Counts something that came in and could not be made into an entry. */
+  refuse(): void {
+    this.books.receive();
+    this.books.settleQueued('rejected');
+    this.options.spool.settle([], this.books.totals());
+  }
+
   /**
    * Stops the intake, sends what waits for as long as `withinMs` allows, and closes the spool. Answers what a spool in
    * memory still holds.

@@ -262,6 +262,11 @@ export class DiskSpool<Context> implements Spool<Context> {
   }
 
   private failure(attempted: string, thrown: unknown): ContactError {
-    return new ContactError('BUFFER_FAILED', { attempted, target: this.folder, answer: describe(thrown), cause: thrown });
+    return new ContactError('BUFFER_FAILED', {
+      attempted,
+      target: this.folder,
+      answer: describe(thrown),
+      cause: thrown,
+    });
   }
 }

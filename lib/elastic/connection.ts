@@ -1,0 +1,159 @@
+import { readFileSync } from 'node:fs';
+import type { Client, ClientOptions } from '@elastic/elasticsearch';
+import { ContactError, describe } from '../core/errors';
+import { registerSecret } from '../core/redaction';
+import type { Verdict } from '../core/verdicts';
+import { judgeBulk, judgeStatus, unreadable } from './verdicts';
+
+/** How to reach an Elasticsearch. */
+export interface ElasticOptions {
+  /** One or several addresses; not needed with a cloud id. */
+  nodes: readonly string[];
+  cloudId?: string | undefined;
+  /** `user:password`, `ApiKey …` or `Bearer …`; anything else is taken for a bearer token. */
+  auth?: string | undefined;
+  /** Path of a PEM file with the authority that signed the server's certificate. */
+  certificateFile?: string | undefined;
+  /** Whether the server's certificate is checked; default true. */
+  verifyCertificate?: boolean;
+  /** Default 30 000 ms. */
+  requestTimeoutMs?: number;
+}
+
+/** What a look at the cluster found. */
+export interface ElasticCheck {
+  cluster: string;
+  version: string;
+  ms: number;
+}
+
+/** Asks only for what the verdicts need: a full answer costs as much to read as the request to write. */
+const BULK_FILTER = 'errors,items.*.status,items.*.error.type,items.*.error.reason';
+
+/** The credentials of {@link ElasticOptions.auth} as the client wants them; also makes them known as secrets. */
+export function readAuth(auth: string): NonNullable<ClientOptions['auth']> {
+  const [, scheme = '', value = ''] = /^(ApiKey|Bearer)\s+(\S+)$/i.exec(auth) ?? [];
+  registerSecret(value || auth);
+  if (scheme.toLowerCase() === 'apikey') return { apiKey: value };
+  if (scheme) return { bearer: value };
+  const colon = auth.indexOf(':');
+  if (colon < 0) return { bearer: auth };
+  const password = auth.slice(colon + 1);
+  registerSecret(password);
+  return { username: auth.slice(0, colon), password };
+}
+
+/** An Elasticsearch, shared by all nodes that use the same es-connection. The client is loaded when first needed. */
+export class ElasticConnection {
+  /** For error texts, without credentials. */
+  readonly target: string;
+  private client: Client | undefined;
+
+  constructor(private readonly options: ElasticOptions) {
+    this.target = options.nodes.length > 0 ? options.nodes.map(withoutUser).join(', ') : 'Elastic Cloud';
+  }
+
+  /** Sends a ready NDJSON text with `count` documents and says what became of each, or of all. Never throws. */
+  async bulk(body: string, count: number, signal: AbortSignal): Promise<Verdict | Verdict[] | 'too-large'> {
+    try {
+      const client = await this.open();
+      const answer = await client.transport.request(
+        { method: 'POST', path: '/_bulk', querystring: { filter_path: BULK_FILTER }, bulkBody: body },
+        { signal, headers: { 'content-type': 'application/x-ndjson', accept: 'application/json' } },
+      );
+      return judgeBulk(answer, count, this.target);
+    } catch (thrown) {
+      return this.judgeThrown(thrown);
+    }
+  }
+
+  /** Asks the cluster who it is. Throws a {@link ContactError} that says what is wrong. */
+  async check(): Promise<ElasticCheck> {
+    const began = Date.now();
+    try {
+      const client = await this.open();
+      const info = await client.info();
+      return { cluster: info.cluster_name, version: info.version.number, ms: Date.now() - began };
+    } catch (thrown) {
+      if (thrown instanceof ContactError) throw thrown;
+      const verdict = this.judgeThrown(thrown);
+      throw verdict !== 'too-large' && 'error' in verdict ? verdict.error : thrown;
+    }
+  }
+
+  async close(): Promise<void> {
+    const { client } = this;
+    this.client = undefined;
+    await client?.close();
+  }
+
+  private async open(): Promise<Client> {
+    if (this.client) return this.client;
+    const { nodes, cloudId, auth, certificateFile, verifyCertificate = true, requestTimeoutMs = 30_000 } = this.options;
+    const { Client } = await import('@elastic/elasticsearch');
+    this.client ??= new Client({
+      ...(cloudId ? { cloud: { id: cloudId } } : { nodes: [...nodes] }),
+      ...(auth ? { auth: readAuth(auth) } : {}),
+      tls: {
+        ...(certificateFile ? { ca: readCertificate(certificateFile) } : {}),
+        rejectUnauthorized: verifyCertificate,
+      },
+      requestTimeout: requestTimeoutMs,
+      // Repeats are the outbox's business: it keeps the books.
+      maxRetries: 0,
+      enableMetaHeader: false,
+    });
+    return this.client;
+  }
+
+  private judgeThrown(thrown: unknown): Verdict | 'too-large' {
+    if (thrown instanceof ContactError) return { kind: 'refused', error: thrown };
+    const { target } = this;
+    const { name, meta } = thrown as {
+      name?: string;
+      meta?: { statusCode?: number; headers?: Record<string, string> };
+    };
+    const status = meta?.statusCode;
+    if (status === 413) return 'too-large';
+    // The client checks the product of an answer before its status; a proxy's answer is judged by its status all the same.
+    if ((name === 'ResponseError' || name === 'ProductNotSupportedError') && status !== undefined && status >= 400) {
+      return judgeStatus(status, `${status} ${describe(thrown)}`.slice(0, 500), {
+        target,
+        ...retryAfter(meta?.headers?.['retry-after']),
+      });
+    }
+    if (name === 'DeserializationError' || name === 'ProductNotSupportedError')
+      return unreadable(describe(thrown), target);
+    const code = name === 'TimeoutError' || name === 'RequestAbortedError' ? 'OUTCOME_UNKNOWN' : 'UNREACHABLE';
+    const error = new ContactError(code, {
+      attempted: 'index documents',
+      target,
+      answer: describe(thrown),
+      cause: thrown,
+    });
+    return { kind: 'unknown', error };
+  }
+}
+
+function retryAfter(header: string | undefined): { retryAfterMs?: number } {
+  const seconds = Number(header);
+  if (header && Number.isFinite(seconds)) return { retryAfterMs: seconds * 1_000 };
+  const until = header ? Date.parse(header) - Date.now() : Number.NaN;
+  return Number.isFinite(until) && until > 0 ? { retryAfterMs: until } : {};
+}
+
+function readCertificate(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (thrown) {
+    throw new ContactError('CONFIGURATION', {
+      attempted: 'read the certificate file',
+      target: path,
+      answer: describe(thrown),
+    });
+  }
+}
+
+function withoutUser(address: string): string {
+  return address.replace(/\/\/[^/@]*@/, '//').replace(/\/$/, '');
+}
