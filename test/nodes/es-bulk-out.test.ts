@@ -11,11 +11,18 @@ import { type FlowNode, type NodeModule, type Runtime, startRuntime, until } fro
 
 /** Sends a message into the flow under test. */
 const source: NodeModule = (RED) => registerNode(RED, 'test-source', () => {});
-type Failed = { error: { code: string; status?: number; attempts: number; retryable: boolean }; payload: unknown };
+type Failed = {
+  error: { code: string; status?: number; attempts: number; retryable: boolean };
+  payload: unknown;
+  kept?: string;
+};
 
 describe('es-bulk-out', () => {
   let runtime: Runtime;
   let elastic: ElasticsearchSimulator;
+  let done: unknown[];
+  let failures: Failed[];
+  let reports: { payload: { documents: number; delivered: number } }[];
 
   beforeEach(async () => {
     elastic = await startElasticsearchSimulator();
@@ -48,6 +55,9 @@ describe('es-bulk-out', () => {
   ];
   const start = async (properties: Record<string, unknown> = {}) => {
     runtime = await startRuntime([source, esConnection, esBulkOut], flow(properties));
+    done = runtime.received('done');
+    failures = runtime.received('failures') as never;
+    reports = runtime.received('reports') as never;
   };
   const send = (message: Record<string, unknown>) => runtime.node('source').send(message);
   const report = () =>
@@ -65,18 +75,17 @@ describe('es-bulk-out', () => {
     elastic.pause();
     send({ payload: { n: 1 }, documentId: 'one' });
     await until(() => report().books?.inFlight === 1);
-    assert.equal(runtime.received('done').length, 0);
+    assert.equal(done.length, 0);
     elastic.resume();
-    await until(() => runtime.received('done').length === 1);
+    await until(() => done.length === 1);
     assert.deepEqual(elastic.documents('events').get('one')?._source, { n: 1 });
   });
 
   it('stores all documents of an array, and reports the batch', async () => {
     await start();
     send({ payload: Array.from({ length: 450 }, (_, n) => ({ n })) });
-    await until(() => runtime.received('done').length === 1);
+    await until(() => done.length === 1);
     assert.equal(elastic.count('events'), 450);
-    const reports = runtime.received('reports') as unknown as { payload: { documents: number; delivered: number } }[];
     assert.equal(
       reports.reduce((sum, { payload }) => sum + payload.delivered, 0),
       450,
@@ -87,7 +96,7 @@ describe('es-bulk-out', () => {
     await start({ index: 'events-{yyyy.MM.dd}' });
     send({ payload: { '@timestamp': '2026-01-15T23:59:59.999Z' } });
     send({ payload: { n: 1 }, index: 'elsewhere' });
-    await until(() => runtime.received('done').length === 2);
+    await until(() => done.length === 2);
     assert.equal(elastic.count('events-2026.01.15'), 1);
     assert.equal(elastic.count('elsewhere'), 1);
   });
@@ -98,7 +107,7 @@ describe('es-bulk-out', () => {
     send({ ...message });
     await until(settled);
     send({ ...message });
-    await until(() => runtime.received('done').length === 2);
+    await until(() => done.length === 2);
     assert.equal(report().books?.duplicate, 1);
     assert.equal(report().books?.delivered, 1);
   });
@@ -112,8 +121,8 @@ describe('es-bulk-out', () => {
     });
     elastic.faults.bulk({ position: 'all', itemStatus: 400 });
     send({ payload: { n: 1 }, delivery: deliveries.open('token'), kept: 'yes' });
-    await until(() => runtime.received('failures').length === 1);
-    const [failed] = runtime.received('failures') as unknown as (Failed & { kept: string })[];
+    await until(() => failures.length === 1);
+    const [failed] = failures;
     assert.equal(failed?.error.code, 'REJECTED');
     assert.equal(failed?.error.status, 400);
     assert.equal(failed?.kept, 'yes');
@@ -136,7 +145,7 @@ describe('es-bulk-out', () => {
   it('sends what is no document out of output 2', async () => {
     await start();
     for (const payload of [42, null, 'no JSON', '[1]']) send({ payload });
-    await until(() => runtime.received('failures').length === 4);
+    await until(() => failures.length === 4);
     assert.ok(isBalanced(report().books!));
     assert.equal(report().books?.rejected, 4);
   });
@@ -155,8 +164,8 @@ describe('es-bulk-out', () => {
     await start({ bufferDocuments: 10 });
     elastic.pause();
     for (let n = 0; n < 25; n += 1) send({ payload: { n } });
-    await until(() => runtime.received('failures').length === 15);
-    assert.equal((runtime.received('failures')[0] as unknown as Failed).error.code, 'BUFFER_FULL');
+    await until(() => failures.length === 15);
+    assert.equal(failures[0]?.error.code, 'BUFFER_FULL');
     elastic.resume();
     await until(() => elastic.count('events') === 10);
     assert.ok(isBalanced(report().books!));
