@@ -108,6 +108,13 @@ interface StoredTotals extends SettledTotals {
   bytes: number;
 }
 
+/** An entry on its way to the disk. */
+interface Pending<Context> {
+  readonly entry: Entry<Context>;
+  readonly onSafe: (error?: ContactError) => void;
+  state: 'writing' | 'safe' | ContactError;
+}
+
 /**
  * Keeps entries on disk, crash-safe. An entry can be sent once it is there, and one that was being sent when the
  * process ended is sent again by the next. Memory holds a bounded part of it. One process at a time.
@@ -127,7 +134,8 @@ export class DiskSpool<Context> implements Spool<Context> {
   private spilled = false;
   private lastSafe = 0;
   private totals: SettledTotals = { delivered: 0, duplicate: 0, rejected: 0, dropped: 0 };
-  private writing = new Set<Promise<unknown>>();
+  private readonly writing = new Set<Promise<unknown>>();
+  private readonly pending = new Queue<Pending<Context>>();
 
   /** Opens or makes the spool in a folder. Throws `BUFFER_FAILED` when that cannot be done. */
   constructor(private readonly folder: string) {
@@ -173,24 +181,41 @@ export class DiskSpool<Context> implements Spool<Context> {
     this.bytes += entry.bytes;
     // Both writes are made in one turn of the event loop, and those share a transaction.
     this.putTotals();
+    const item: Pending<Context> = { entry, onSafe, state: 'writing' };
+    this.pending.push(item);
     this.follow(
       this.entries.put(key, entry.body),
       () => {
-        this.lastSafe = Math.max(this.lastSafe, key);
-        if (!this.spilled && this.hasRoom()) {
-          this.lastLoaded = key;
-          this.window.append(entry, () => {});
-        } else {
-          this.spilled = true;
-        }
-        onSafe();
+        item.state = 'safe';
+        this.admit();
       },
       (thrown) => {
-        this.count -= 1;
-        this.bytes -= entry.bytes;
-        onSafe(this.failure('store a document in the disk buffer', thrown));
+        item.state = this.failure('store a document in the disk buffer', thrown);
+        this.admit();
       },
     );
+  }
+
+  /** Lets in what is stored, in the order it came: the writes of one turn need not be reported in their order. */
+  private admit(): void {
+    for (let item = this.pending.first; item && item.state !== 'writing'; item = this.pending.first) {
+      this.pending.shift();
+      const { entry, onSafe, state } = item;
+      if (state !== 'safe') {
+        this.count -= 1;
+        this.bytes -= entry.bytes;
+        onSafe(state);
+        continue;
+      }
+      this.lastSafe = entry.key;
+      if (!this.spilled && this.hasRoom()) {
+        this.lastLoaded = entry.key;
+        this.window.append(entry, () => {});
+      } else {
+        this.spilled = true;
+      }
+      onSafe();
+    }
   }
 
   take(mostItems: number, mostBytes: number): Entry<Context>[] {
