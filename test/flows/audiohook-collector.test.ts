@@ -5,13 +5,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type BooksSnapshot, isBalanced } from '../../lib/core/books';
 import { until } from '../nodes/helper';
 import { type FlowEntry, type NodeRed, ROOT, startNodeRed } from '../services/node-red';
+import { repetitions } from '../services/requirements';
 import { type ElasticsearchSimulator, startElasticsearchSimulator } from '../simulators/elasticsearch';
 import { defaultClient, type GenesysSimulator, numberOf, startGenesysSimulator } from '../simulators/genesys';
 
 const EXAMPLE = JSON.parse(readFileSync(join(ROOT, 'examples/audiohook-collector.json'), 'utf8')) as FlowEntry[];
 const INDEX = 'genesys-audiohook';
 const EVENTS = 100_000;
-const KILLS = 5;
+const KILLS = repetitions(4, 20);
 
 describe('the AudioHook collector', function () {
   this.timeout(180_000);

@@ -80,6 +80,14 @@ export function requireService(service: Service): { readonly location: string } 
   };
 }
 
+/**
+ * How often something is done: `usually`, or `thorough` times when `THOROUGH=1` asks for the full proof, which takes
+ * longer than a gate may.
+ */
+export function repetitions(usually: number, thorough: number): number {
+  return process.env['THOROUGH'] === '1' ? thorough : usually;
+}
+
 const INSTALL_WITHIN_MS = 5 * 60_000;
 
 function requireServices(): boolean {

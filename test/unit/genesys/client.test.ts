@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { ContactError } from '../../../lib/core/errors';
 import { GenesysClient } from '../../../lib/genesys/client';
 import { type GenesysAccess, useAccess } from '../../../lib/genesys/oauth';
@@ -231,8 +232,10 @@ describe('Genesys client', () => {
 
 describe('Genesys access', () => {
   it('is one for all who use the same credentials, and survives a redeploy', async () => {
-    const genesys = await startGenesysSimulator();
-    const credentials = { loginUrl: genesys.url, clientId: defaultClient.id, clientSecret: defaultClient.secret };
+    // A client of its own: the access of another test, at an address that the system has given out again, is still kept.
+    const client = { ...defaultClient, id: randomUUID() };
+    const genesys = await startGenesysSimulator({ clients: [client] });
+    const credentials = { loginUrl: genesys.url, clientId: client.id, clientSecret: client.secret };
     const first = useAccess(credentials);
     const second = useAccess({ ...credentials });
     assert.equal(first.access, second.access);
