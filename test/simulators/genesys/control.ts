@@ -64,7 +64,21 @@ export function serveControl(genesys: GenesysSimulator): void {
     'set-secret': (given) => genesys.setSecret(String(given['secret']), client(given)),
     'set-permissions': (given) => genesys.setPermissions(given['permissions'] as string[] | undefined, client(given)),
     withhold: (given) => genesys.withhold(given['permissions'] as string[], client(given)),
-    'set-rate-limit': ({ perMinute }) => genesys.setRateLimit(Number(perMinute)),
+    'set-rate-limit': ({ perMinute, organization }) =>
+      genesys.setRateLimit(Number(perMinute), organization === undefined ? undefined : String(organization)),
+    'clear-traffic': () => genesys.traffic.clear(),
+    messages: () => ({ messages: genesys.messaging.messages, sent: genesys.messaging.sent }),
+    peak: ({ organization, windowMs }) => ({
+      peak: genesys.traffic.peak(String(organization), optionalNumber(windowMs)),
+      count: genesys.traffic.count(String(organization)),
+    }),
+    'set-webhook': ({ integration, url, secret }) =>
+      genesys.messaging.setWebhook(String(integration), {
+        ...(url !== undefined && { webhookUrl: String(url) }),
+        ...(secret !== undefined && { webhookSecret: String(secret) }),
+      }),
+    reply: ({ integration, customer, text }) =>
+      genesys.messaging.reply(String(integration), String(customer), String(text)),
     'clear-requests': () => genesys.requests.clear(),
   };
 
@@ -75,6 +89,7 @@ export function serveControl(genesys: GenesysSimulator): void {
     channels: genesys.channels,
     clients: genesys.clients.map(({ id, name, state: clientState }) => ({ id, name, state: clientState })),
     tokens: genesys.tokens.length,
+    messages: genesys.messaging.count,
     requests: {
       total: genesys.requests.total,
       tokenRequests: genesys.requests.tokenRequests,
@@ -99,7 +114,7 @@ export function serveControl(genesys: GenesysSimulator): void {
 }
 
 /** A fault rule from JSON: `path` is the source of a regular expression, `times` may be the word "Infinity". */
-function ruleOf({ method, path, times, skip, answer }: Arguments): FaultRule {
+function ruleOf({ method, path, times, skip, share, answer }: Arguments): FaultRule {
   if (typeof path !== 'string' || answer === undefined) throw badRequest('fail needs a path and an answer.');
   return {
     path: new RegExp(path),
@@ -107,6 +122,7 @@ function ruleOf({ method, path, times, skip, answer }: Arguments): FaultRule {
     ...(method !== undefined && { method: String(method) }),
     ...(times !== undefined && { times: Number(times) }),
     ...(skip !== undefined && { skip: Number(skip) }),
+    ...(share !== undefined && { share: Number(share) }),
   };
 }
 

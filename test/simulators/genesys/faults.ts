@@ -28,6 +28,8 @@ export interface FaultRule {
   times?: number;
   /** How many matching requests pass before it begins; default 0. */
   skip?: number;
+  /** Which share of the matching requests it takes, by chance; default 1, all of them. */
+  share?: number;
   answer: FaultAnswer;
 }
 
@@ -77,6 +79,7 @@ export class Faults {
       if ((rule.method ?? method).toUpperCase() !== method || path.search(rule.path) < 0) continue;
       fault.seen += 1;
       if (fault.seen <= (rule.skip ?? 0)) continue;
+      if (rule.share !== undefined && Math.random() >= rule.share) continue;
       fault.hits += 1;
       if (fault.hits >= (rule.times ?? 1)) fault.remove();
       return rule.answer;

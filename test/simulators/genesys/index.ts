@@ -1,23 +1,30 @@
 import { defaultDefinitions, type EventDefinition, type OperationalEvent } from './event-forms';
 import type { GenerateOptions, GeneratorRun } from './event-generator';
 import type { Fault, FaultRule, Faults } from './faults';
+import { Messaging, type MessagingOptions } from './messaging';
 import { type ChannelSelector, type ChannelView, type NotificationOptions, Notifications } from './notifications';
 import { type AccessToken, type Client, type ClientOptions, OAuth, type OAuthOptions } from './oauth';
 import { type OperationalEventOptions, OperationalEvents, type PublishOptions } from './operational-events';
-import { serveLimits } from './organization';
+import { type IntegrationOptions, type OrganizationOptions, serveLimits } from './organization';
+import type { RateScope } from './rate-limit';
 import type { RequestLog } from './request-log';
 import { SimulatorServer } from './server';
 import { SubscriptionRules } from './subscriptions';
 import type { Topic, Transport } from './topics';
 import { defaultTopics, operationsTopic, TopicCatalogue, topic } from './topics';
+import type { Traffic } from './traffic';
 
 export type { Answer } from './answers';
 export { defaultDefinitions, type EventDefinition, type OperationalEvent } from './event-forms';
 export { conversationIdOf, type GenerateOptions, type GeneratorRun, numberOf } from './event-generator';
 export type { Fault, FaultAnswer, FaultRule } from './faults';
+export type { Messaging } from './messaging';
+export type { InboundMessage } from './messaging/inbound';
+export { receipt } from './messaging/webhook';
 export type { ChannelSelector, ChannelView } from './notifications';
 export type { AccessToken, Client, ClientOptions } from './oauth';
 export type { PublishOptions } from './operational-events';
+export type { IntegrationOptions, OrganizationOptions } from './organization';
 export type { LoggedRequest, RequestLog } from './request-log';
 export { defaultTopics, type Topic, type Transport, topic } from './topics';
 
@@ -27,15 +34,26 @@ export const defaultClient = {
   secret: 'simulated-client-secret',
 } as const satisfies ClientOptions;
 
+/** The Open Messaging integration that the first organization has when no other is given. */
+export const defaultIntegration = {
+  id: '7b4e9d5c-2f7a-4d0e-8f0b-64d7f1f0c9aa',
+  webhookSecret: 'simulated-webhook-secret',
+} as const satisfies IntegrationOptions;
+
 /** Settings of a simulator; each has the vendor's documented default. */
 export interface GenesysSimulatorOptions
   extends Partial<OAuthOptions>,
     Partial<NotificationOptions>,
-    Partial<OperationalEventOptions> {
+    Partial<OperationalEventOptions>,
+    Partial<MessagingOptions> {
   /** Port on 127.0.0.1; default 0, a free one. */
   port?: number;
   /** OAuth clients; default `[defaultClient]`. */
   clients?: ClientOptions[];
+  /** Integrations of the first organization; default `[defaultIntegration]`. */
+  integrations?: IntegrationOptions[];
+  /** Organizations besides the first one. */
+  organizations?: OrganizationOptions[];
   /** Event definitions; default `defaultDefinitions`. */
   definitions?: readonly EventDefinition[];
   /** Topic templates, whole or only the parts that differ from the usual; default `defaultTopics`. */
@@ -46,6 +64,8 @@ export interface GenesysSimulatorOptions
   operationsPermissions?: string[];
   /** Calls per token and window; default 300, `Infinity` switches the limit off. */
   rateLimitPerMinute?: number;
+  /** What is counted together under the rate limit; default `token`, as the vendor does. */
+  rateLimitScope?: RateScope;
   /** Length of the window of the rate limit; default a minute. */
   rateLimitWindowMs?: number;
   /** Requests that `requests.recent` keeps; default 1000. */
@@ -60,6 +80,8 @@ export class GenesysSimulator {
   readonly requests: RequestLog;
   /** Rules that make requests go wrong. */
   readonly faults: Faults;
+  /** When the calls of each organization arrived. */
+  readonly traffic: Traffic;
 
   constructor(
     /** The HTTP half: `route` adds endpoints, `mount` serves paths outside of the platform. */
@@ -67,10 +89,13 @@ export class GenesysSimulator {
     private readonly oauth: OAuth,
     private readonly notifications: Notifications,
     private readonly events: OperationalEvents,
+    /** Open Messaging: what arrived, and what a person in Genesys Cloud can do. */
+    readonly messaging: Messaging,
   ) {
     this.url = `http://${server.host}`;
     this.requests = server.requests;
     this.faults = server.faults;
+    this.traffic = server.traffic;
   }
 
   /** The channels that exist now, oldest first. */
@@ -201,9 +226,10 @@ export class GenesysSimulator {
     this.oauth.client(clientId).withheld = new Set(permissions);
   }
 
-  /** Change the rate limit: calls per token and window. */
-  setRateLimit(perMinute: number): void {
-    this.server.rateLimit.allowed = perMinute;
+  /** Change the rate limit (calls per token and window) of all organizations, or of one. */
+  setRateLimit(perMinute: number, organizationId?: string): void {
+    if (organizationId === undefined) this.server.rateLimit.allowed = perMinute;
+    else this.server.rateLimit.allow(organizationId, perMinute);
   }
 
   /** Stop: cuts every connection and timer. */
@@ -219,6 +245,7 @@ export async function startGenesysSimulator(options: GenesysSimulatorOptions = {
   const {
     port = 0,
     clients = [defaultClient],
+    integrations = [defaultIntegration],
     definitions = defaultDefinitions,
     topics = defaultTopics,
     tokenLifetimeSeconds = 86_400,
@@ -227,9 +254,11 @@ export async function startGenesysSimulator(options: GenesysSimulatorOptions = {
   const server = new SimulatorServer({
     rateLimitPerMinute: options.rateLimitPerMinute ?? 300,
     rateLimitWindowMs: options.rateLimitWindowMs ?? 60_000,
+    rateLimitScope: options.rateLimitScope ?? 'token',
     requestLogLimit: options.requestLogLimit ?? 1000,
   });
-  const oauth = new OAuth(server, clients, organization, {
+  const organizations = [{ ...organization, clients, integrations }, ...(options.organizations ?? []).map(named)];
+  const oauth = new OAuth(server, organizations, {
     tokenLifetimeSeconds,
     tokenLifetimeMs,
     invalidClientStatus: options.invalidClientStatus ?? 401,
@@ -258,6 +287,19 @@ export async function startGenesysSimulator(options: GenesysSimulatorOptions = {
   });
   oauth.onTokenEnd = (token) => notifications.tokenEnded(token);
   serveLimits(server);
+  const messaging = new Messaging(server, organizations, {
+    repeats: options.repeats ?? 'same',
+    answerOutbound: options.answerOutbound ?? 200,
+    mediaPendingLooks: options.mediaPendingLooks ?? 1,
+    webhookRetryMs: options.webhookRetryMs ?? 5_000,
+  });
+  for (const { id, rateLimitPerMinute } of options.organizations ?? []) {
+    if (rateLimitPerMinute !== undefined) server.rateLimit.allow(id, rateLimitPerMinute);
+  }
   await server.listen(port);
-  return new GenesysSimulator(server, oauth, notifications, events);
+  return new GenesysSimulator(server, oauth, notifications, events, messaging);
+}
+
+function named({ id, name = `Organization ${id}`, clients, integrations = [] }: OrganizationOptions) {
+  return { id, name, clients, integrations };
 }

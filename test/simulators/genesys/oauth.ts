@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Answer, PlatformError } from './answers';
 import { oauthError } from './faults';
+import type { Organization } from './organization';
 import type { ApiRequest, SimulatorServer } from './server';
 
 /** An OAuth client (client credentials grant) of the simulated organization. */
@@ -16,6 +17,8 @@ export interface ClientOptions {
 export interface Client {
   readonly id: string;
   readonly name: string;
+  /** Where it belongs. */
+  readonly organization: Organization;
   /** `disabled` and `inactive` clients get no token, and the tokens they have are invalid at once. */
   state: 'active' | 'disabled' | 'inactive';
   /** Whether its roles grant the permission. */
@@ -55,7 +58,10 @@ class RegisteredClient implements Client {
   /** Permissions that it lacks in spite of `permissions`. */
   withheld: ReadonlySet<string> = new Set();
 
-  constructor(options: ClientOptions) {
+  constructor(
+    options: ClientOptions,
+    readonly organization: Organization,
+  ) {
     this.id = options.id;
     this.name = options.name ?? 'Contact center integration';
     this.secret = options.secret;
@@ -78,12 +84,15 @@ export class OAuth {
 
   constructor(
     private readonly server: SimulatorServer,
-    clients: readonly ClientOptions[],
-    private readonly organization: { id: string; name: string },
+    organizations: readonly (Organization & { clients: readonly ClientOptions[] })[],
     private readonly options: OAuthOptions,
   ) {
-    for (const client of clients) this.clients.set(client.id, new RegisteredClient(client));
+    for (const { clients, id, name } of organizations) {
+      const organization = { id, name };
+      for (const client of clients) this.clients.set(client.id, new RegisteredClient(client, organization));
+    }
     server.authorize = (header) => this.authorize(header);
+    server.peek = (header) => this.tokens.get(bearerOf(header) ?? '');
     server.route(
       { method: '*', path: '/oauth/token', open: true, handle: (request) => this.issue(request) },
       {
@@ -135,7 +144,7 @@ export class OAuth {
   }
 
   private authorize(header: string | undefined): AccessToken {
-    const value = /^Bearer +(\S+)$/i.exec(header ?? '')?.[1];
+    const value = bearerOf(header);
     if (value === undefined) {
       throw new PlatformError(
         401,
@@ -191,11 +200,16 @@ export class OAuth {
   }
 
   private describe(token: AccessToken) {
+    const { id, name, organization } = token.client;
     return {
-      organization: this.organization,
-      homeOrganization: this.organization,
+      organization,
+      homeOrganization: organization,
       authorizedScope: [],
-      OAuthClient: { id: token.client.id, name: token.client.name, organization: this.organization },
+      OAuthClient: { id, name, organization },
     };
   }
+}
+
+function bearerOf(header: string | undefined): string | undefined {
+  return /^Bearer +(\S+)$/i.exec(header ?? '')?.[1];
 }

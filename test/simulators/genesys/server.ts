@@ -11,9 +11,10 @@ import type { Duplex } from 'node:stream';
 import { type Answer, badRequest, errorAnswer, genericError, missingPermissions, PlatformError } from './answers';
 import { type FaultAnswer, Faults, faultAnswer, gatewayPage } from './faults';
 import type { AccessToken } from './oauth';
-import { RateLimit } from './rate-limit';
+import { RateLimit, type RateScope } from './rate-limit';
 import { RequestLog } from './request-log';
 import { Timers } from './timers';
+import { Traffic } from './traffic';
 
 /** `request.bytes.max` of the platform. */
 const maximumBodyBytes = 512_000;
@@ -74,10 +75,14 @@ export class SimulatorServer {
   readonly faults = new Faults();
   readonly requests: RequestLog;
   readonly rateLimit: RateLimit;
+  /** Arrivals by organization. */
+  readonly traffic = new Traffic();
   /** Finds the token of an `Authorization` header or throws the 401; set by the OAuth module. */
   authorize: (header: string | undefined) => AccessToken = () => {
     throw genericError(401);
   };
+  /** Finds the valid token of an `Authorization` header, if it has one; set by the OAuth module. */
+  peek: (header: string | undefined) => AccessToken | undefined = () => undefined;
   /** Handles `Upgrade: websocket`; set by the socket module. */
   upgrade: UpgradeHandler = () => {
     throw genericError(404);
@@ -89,9 +94,14 @@ export class SimulatorServer {
   private readonly sockets = new Set<Socket>();
   private closed: Promise<void> | undefined;
 
-  constructor(options: { rateLimitPerMinute: number; rateLimitWindowMs: number; requestLogLimit: number }) {
+  constructor(options: {
+    rateLimitPerMinute: number;
+    rateLimitWindowMs: number;
+    rateLimitScope: RateScope;
+    requestLogLimit: number;
+  }) {
     this.requests = new RequestLog(options.requestLogLimit);
-    this.rateLimit = new RateLimit(options.rateLimitPerMinute, options.rateLimitWindowMs);
+    this.rateLimit = new RateLimit(options.rateLimitPerMinute, options.rateLimitWindowMs, options.rateLimitScope);
     // Longer than the idle time of any client under test, so that only faults close idle connections.
     this.http.keepAliveTimeout = 65_000;
     this.http.on('connection', (socket: Socket) => {
@@ -194,6 +204,8 @@ export class SimulatorServer {
       );
       return;
     }
+    const caller = this.peek(incoming.headers.authorization);
+    if (caller) this.traffic.add(caller.client.organization.id);
     const fault = this.faults.take(method, path);
     this.changed();
     if (fault === 'hang') return;
@@ -278,7 +290,7 @@ export class SimulatorServer {
 /** Stands in for the token on routes that need none; a route that reads it by mistake gets a client that may do nothing. */
 const noToken: AccessToken = {
   value: '',
-  client: { id: '', name: '', state: 'inactive', may: () => false },
+  client: { id: '', name: '', organization: { id: '', name: '' }, state: 'inactive', may: () => false },
   issuedAt: 0,
   expiresAt: 0,
 };
