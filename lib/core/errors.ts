@@ -49,6 +49,8 @@ export interface ErrorFacts {
   advice?: string;
   /** The remote status code, when there was one. */
   status?: number;
+  /** A stable word for programs, finer than the code: `context_not_allowed`. */
+  reason?: string;
   /** How long the remote system asked to wait, in milliseconds. */
   retryAfterMs?: number;
   /** Overrides the catalogue's `retryable`. */
@@ -65,6 +67,8 @@ export class ContactError extends Error {
   readonly code: ErrorCode;
   readonly retryable: boolean;
   readonly status?: number;
+  /** A stable word for programs, finer than the code. */
+  readonly reason?: string;
   readonly retryAfterMs?: number;
   /** The short form without the advice, for places with little room. */
   readonly summary: string;
@@ -79,6 +83,7 @@ export class ContactError extends Error {
     this.summary = summary;
     this.retryable = facts.retryable ?? ERROR_CATALOGUE[code].retryable;
     if (facts.status !== undefined) this.status = facts.status;
+    if (facts.reason !== undefined) this.reason = facts.reason;
     if (facts.retryAfterMs !== undefined) this.retryAfterMs = facts.retryAfterMs;
     if (facts.cause !== undefined) this.cause = withoutSecrets(facts.cause);
   }

@@ -3,9 +3,10 @@ import { existsSync } from 'node:fs';
 import { promisify } from 'node:util';
 import type { SkippableSuite } from '../commands/reporter';
 import { installNodeRed5, nodeRed5Installed } from './node-red-5';
+import { findPostgresql } from './postgresql';
 
 /** What a suite may need that is not in this checkout. */
-export type Service = 'chromium' | 'elasticsearch' | 'npm registry' | 'node-red 5';
+export type Service = 'chromium' | 'elasticsearch' | 'npm registry' | 'node-red 5' | 'postgresql';
 
 interface Requirement {
   /** Where it is: a path or an address; undefined when it is not there. */
@@ -36,6 +37,12 @@ const REQUIREMENTS: Record<Service, Requirement> = {
     find: () => findNodeRed5(requireServices()),
     required: true,
     absent: 'Node-RED 5 is not installed: set REQUIRE_SERVICES=1 to have it installed into .work.',
+  },
+  postgresql: {
+    find: findPostgresql,
+    required: true,
+    absent:
+      'PostgreSQL is not installed: run test/services/up as root on Debian, or set POSTGRESQL_BIN to its programs.',
   },
 };
 
