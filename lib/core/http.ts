@@ -2,6 +2,7 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type { AxiosInstance } from 'axios';
 import { ContactError, describe } from './errors';
+import { undiciAdapter } from './undici-adapter';
 import { packageVersion } from './version';
 
 /** The methods that the remote systems use. */
@@ -44,8 +45,21 @@ const NEVER_ARRIVED = new Set([
   'ENETUNREACH',
   'EADDRNOTAVAIL',
   'ERR_INVALID_URL',
+  'UND_ERR_CONNECT_TIMEOUT',
 ]);
+const PROXY = ['http_proxy', 'https_proxy', 'all_proxy'];
 const CERTIFICATE = /CERT|SELF_SIGNED|UNABLE_TO_VERIFY|ERR_TLS|ERR_SSL/;
+
+/** Settings of an {@link HttpClient}. */
+export interface HttpClientOptions {
+  /**
+   * `undici` costs less processor time for each request; default `node`, axios' own way. With a proxy in the
+   * environment (`HTTPS_PROXY` and so on) it is always axios' own way, which knows proxies.
+   */
+  adapter?: 'node' | 'undici';
+  /** Connections to one host at most, with `undici`; default 256. */
+  connections?: number;
+}
 
 /**
  * Sends requests over connections that are kept open. An answer of any status is a result; what rejects is
@@ -54,7 +68,13 @@ const CERTIFICATE = /CERT|SELF_SIGNED|UNABLE_TO_VERIFY|ERR_TLS|ERR_SSL/;
 export class HttpClient {
   private readonly httpAgent = new HttpAgent({ keepAlive: true });
   private readonly httpsAgent = new HttpsAgent({ keepAlive: true });
+  private readonly undici: ReturnType<typeof undiciAdapter> | undefined;
   private instance: AxiosInstance | undefined;
+
+  constructor({ adapter = 'node', connections = 256 }: HttpClientOptions = {}) {
+    if (adapter !== 'undici' || hasProxy()) return;
+    this.undici = undiciAdapter({ largestAnswerBytes: LARGEST_ANSWER_BYTES, connections });
+  }
 
   /** Sends one request, once. */
   async send(request: HttpRequest): Promise<HttpAnswer> {
@@ -93,6 +113,7 @@ export class HttpClient {
   close(): void {
     this.httpAgent.destroy();
     this.httpsAgent.destroy();
+    this.undici?.close();
   }
 
   private get axios(): AxiosInstance {
@@ -111,9 +132,14 @@ export class HttpClient {
       transformRequest: [asItIs],
       transformResponse: [asItIs],
       validateStatus: () => true,
+      ...(this.undici ? { adapter: this.undici.adapter } : {}),
     });
     return this.instance;
   }
+}
+
+function hasProxy(): boolean {
+  return PROXY.some((name) => process.env[name] || process.env[name.toUpperCase()]);
 }
 
 function isJson(body: unknown): boolean {

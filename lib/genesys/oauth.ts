@@ -68,7 +68,7 @@ export function useAccess(
 }
 
 function createAccess(credentials: GenesysCredentials, clock: Clock): SharedAccess {
-  const http = new HttpClient();
+  const http = new HttpClient({ adapter: 'undici' });
   const limit = new RateLimit({ turns: CALLS_A_MINUTE, windowMs: 60_000, clock });
   const fetch = async (signal: AbortSignal) => {
     const token = await requestToken(http, credentials, signal);
