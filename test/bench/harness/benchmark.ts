@@ -1,0 +1,55 @@
+/** What one run of a contender took. */
+export interface Measurement {
+  items: number;
+  seconds: number;
+  /** CPU time of the measured process, all threads, user and system. */
+  cpuMicroseconds: number;
+  /** The highest that was seen during the run. */
+  rssBytes: number;
+  heapBytes: number;
+}
+
+/** One of the things that are compared, running in a process of its own and kept warm between its rounds. */
+export interface Contender {
+  name: string;
+  /** What part of the benchmark's items it is given a round; 1 when left out. A slow one needs fewer. */
+  share?: number;
+  /**
+   * One round: `items` go through, and are checked to have arrived exactly once. Throws when they have not: that is
+   * the one way for a benchmark to fail.
+   */
+  run(items: number): Promise<Measurement>;
+  close(): Promise<void>;
+}
+
+/** A figure that is wanted of a contender. */
+export interface Target {
+  contender: string;
+  /** The contender it is held against: the figure is the ratio of the two then, taken round by round. */
+  against?: string;
+  /** `rate`: items a second. `cpu`: CPU microseconds an item. */
+  figure: 'rate' | 'cpu';
+  atLeast?: number;
+  atMost?: number;
+}
+
+/** What the command line says about how to measure. */
+export interface BenchmarkOptions {
+  /** A folder for CPU profiles; without it none are made. */
+  profileFolder?: string | undefined;
+}
+
+/** A benchmark: a file of this folder exports one as `benchmark` and is named after it. */
+export interface Benchmark {
+  /** What is compared, in a line. */
+  title: string;
+  /** What is counted: `document`. */
+  item: string;
+  /** How many of them a full round has. */
+  items: number;
+  /** How many rounds count; every contender has one before them that does not. */
+  rounds: number;
+  targets: Target[];
+  /** Starts everything. What was started is ended with the contenders, and with this process. */
+  prepare(options: BenchmarkOptions): Promise<Contender[]>;
+}

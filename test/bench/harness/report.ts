@@ -1,0 +1,74 @@
+import type { Benchmark, Measurement, Target } from './benchmark';
+import { compare, isReached, type Spread, spread } from './statistics';
+
+/** What every contender took, round by round. */
+export type Rounds = ReadonlyMap<string, readonly Measurement[]>;
+
+/** A target and what became of it. */
+export interface Outcome {
+  target: Target;
+  found: Spread;
+  /** By the median. */
+  reached: boolean;
+  /** For a ratio of rates also that of the CPU time, which other work on the machine disturbs less. */
+  cpuRatio?: Spread;
+}
+
+/** Holds the rounds against the targets. One whose contenders did not run is left out. */
+export function judge(targets: readonly Target[], rounds: Rounds): Outcome[] {
+  return targets.flatMap((target): Outcome[] => {
+    const measured = rounds.get(target.contender);
+    const against = target.against === undefined ? undefined : rounds.get(target.against);
+    if (!measured || (target.against !== undefined && !against)) return [];
+    const found = compare(target.figure, measured, against);
+    const reached = isReached(target, found.median);
+    return [{ target, found, reached, ...(against ? { cpuRatio: compare('cpu', measured, against) } : {}) }];
+  });
+}
+
+/** The report that a person reads. */
+export function render({ title, item, items, rounds: count }: Benchmark, rounds: Rounds, outcomes: Outcome[]): string {
+  const contenders = [...rounds].map(([name, measured]) => [
+    name,
+    text(compare('rate', measured), 0),
+    text(compare('cpu', measured), 1),
+    megabytes(measured.map(({ rssBytes }) => rssBytes)),
+    megabytes(measured.map(({ heapBytes }) => heapBytes)),
+  ]);
+  const targets = outcomes.map(({ target, found, reached, cpuRatio }) => [
+    `${target.contender}${target.against ? ` : ${target.against}` : ''}`,
+    target.figure === 'rate' ? `${item}s/s` : `CPU µs/${item}`,
+    text(found, target.against ? 2 : target.figure === 'rate' ? 0 : 1),
+    target.atLeast === undefined ? `<= ${target.atMost}` : `>= ${target.atLeast}`,
+    reached ? 'reached' : 'MISSED',
+    cpuRatio ? text(cpuRatio, 2) : '',
+  ]);
+  return [
+    `${title}: ${items} ${item}s a round, median (lowest … highest) of ${count} rounds`,
+    '',
+    table(['', `${item}s/s`, `CPU µs/${item}`, 'RSS MB', 'heap MB'], contenders),
+    '',
+    table(['target', 'figure', 'found', 'wanted', '', 'CPU ratio'], targets),
+  ].join('\n');
+}
+
+function text({ median, min, max }: Spread, digits: number): string {
+  const [middle, low, high] = [median, min, max].map((value) =>
+    value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits }),
+  );
+  return `${middle} (${low} … ${high})`;
+}
+
+function megabytes(bytes: readonly number[]): string {
+  return (spread(bytes).max / 1_000_000).toFixed(0);
+}
+
+/** Columns of equal width; the first is aligned to the left, the others to the right. */
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const all = [head, ...rows];
+  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+  return all
+    .map((row) => row.map((cell, column) => (column ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!))))
+    .map((cells) => cells.join('   ').trimEnd())
+    .join('\n');
+}

@@ -1,0 +1,66 @@
+// Feeds documents into a flow inside of the Node-RED that is measured, and measures that process. It is loaded with
+// the setting nodesDir, so that nothing of it is in the pack.
+const { startMeter } = require('../harness/meter');
+const { eventId, makeEvent } = require('../harness/events');
+
+/** So many messages enter the flow in one turn of the event loop. */
+const BURST = 250;
+
+module.exports = (RED) => {
+  let stopMeter;
+  let source;
+
+  /** These two measure while something outside makes the traffic. */
+  RED.httpAdmin.post('/bench/meter/start', (_request, response) => {
+    stopMeter = startMeter();
+    response.json({});
+  });
+  RED.httpAdmin.post('/bench/meter/stop', (_request, response) => response.json(stopMeter()));
+
+  /** `?documents=&window=`: sends so many documents, with at most `window` on their way, and answers the figures. */
+  RED.httpAdmin.post('/bench/run', ({ query }, response) => {
+    source.run(Number(query.documents), Number(query.window), (figures) => response.json(figures));
+  });
+
+  /**
+   * Sends a document in each message: `payload`, and its id under the property `idProperty`. Each message that comes
+   * in says that documents are stored: `payload.delivered` of them, or one.
+   */
+  function BenchSource(definition) {
+    RED.nodes.createNode(this, definition);
+    source = this;
+    let proceed = () => {};
+    let stored = 0;
+
+    this.run = (documents, window, report) => {
+      const stop = startMeter();
+      let sent = 0;
+      let scheduled = false;
+      stored = 0;
+      const burst = () => {
+        scheduled = false;
+        const end = Math.min(sent + BURST, documents, stored + window);
+        for (; sent < end; sent += 1) {
+          this.send({ payload: makeEvent(sent), [definition.idProperty]: eventId(sent) });
+        }
+        proceed();
+      };
+      proceed = () => {
+        if (stored >= documents) {
+          proceed = () => {};
+          report(stop());
+        } else if (!scheduled && sent < Math.min(documents, stored + window)) {
+          scheduled = true;
+          setImmediate(burst);
+        }
+      };
+      proceed();
+    };
+    this.on('input', (message, _send, done) => {
+      stored += message.payload?.delivered ?? 1;
+      proceed();
+      done();
+    });
+  }
+  RED.nodes.registerType('bench-source', BenchSource);
+};
