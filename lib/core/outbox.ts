@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { type BackoffOptions, backoffDelayMs } from './backoff';
 import { Books, type BooksSnapshot } from './books';
 import { Breaker, type BreakerOptions, type BreakerState } from './breaker';
@@ -42,11 +43,18 @@ export interface OutboxOptions<Context> {
   overflow: OverflowPolicy;
   backoff: BackoffOptions;
   breaker?: BreakerOptions;
+  /**
+   * An entry that could not be sent in so many attempts ends as `rejected`, with the error of the last one; without a
+   * number it is tried for ever. Refused credentials do not end it.
+   */
+  attempts?: number;
   /** The longest pause between attempts while credentials are refused, in milliseconds; default 60 000. */
   refusedPauseMs?: number;
   /**
-   * Sends a batch and says what became of each entry, or of all of them with a single verdict. An entry whose outcome
-   * is `unknown` is sent again, so what is sent must be idempotent, or the outcome looked up here.
+   * Sends a batch and says what became of each entry, or of all of them with a single verdict. After a single verdict
+   * the whole outbox pauses; an entry with a verdict of its own waits by itself. An entry whose outcome is `unknown` is
+   * sent again, so what is sent must be idempotent, or the outcome looked up here. The breaker counts a batch as failed
+   * when all of it failed.
    */
   send(entries: readonly Entry<Context>[], signal: AbortSignal): Promise<Verdict | readonly Verdict[]>;
   /** Called once for each entry, when it needs no further care. */
@@ -83,6 +91,8 @@ export class Outbox<Context> {
   constructor(private readonly options: OutboxOptions<Context>) {
     this.clock = options.clock ?? systemClock;
     this.breaker = new Breaker(options.breaker);
+    // Each batch on its way listens, more than once.
+    setMaxListeners(0, this.abort.signal);
     const { earlier, count } = options.spool;
     this.books.restore(earlier ?? { delivered: 0, duplicate: 0, rejected: 0, dropped: 0 }, count);
     if (count > 0) this.pump();
@@ -239,7 +249,8 @@ export class Outbox<Context> {
       } catch (thrown) {
         verdicts = { kind: 'unknown', error: toContactError(thrown, 'send a batch') };
       }
-      return { verdicts, failed: !Array.isArray(verdicts) && isFailure(verdicts as Verdict) };
+      const failed = [verdicts].flat().every((verdict: Verdict) => isFailure(verdict));
+      return { verdicts, failed };
     });
     if (!result) {
       const error = new ContactError('BREAKER_OPEN', { attempted: 'send a batch' });
@@ -249,19 +260,29 @@ export class Outbox<Context> {
       return;
     }
     const { verdicts } = result;
-    if (Array.isArray(verdicts)) this.settleEach(entries, verdicts as readonly Verdict[], began);
+    if (Array.isArray(verdicts)) this.settleEach(entries, this.giveUp(entries, verdicts as readonly Verdict[]), began);
     else this.settleAll(entries, verdicts as Verdict, began);
+  }
+
+  /** What was tried often enough is not tried again. */
+  private giveUp(entries: readonly Entry<Context>[], verdicts: readonly Verdict[]): Verdict[] {
+    const { attempts = Number.POSITIVE_INFINITY } = this.options;
+    return verdicts.map((verdict, index) => {
+      const isSpent = !isFinal(verdict) && verdict.kind !== 'refused' && (entries[index]?.attempts ?? 0) >= attempts;
+      return isSpent ? { kind: 'rejected', error: verdict.error } : verdict;
+    });
   }
 
   /** The whole batch met the same end. */
   private settleAll(entries: Entry<Context>[], verdict: Verdict, began: number): void {
-    if (isFinal(verdict)) {
-      this.settleEach(entries, new Array<Verdict>(entries.length).fill(verdict), began);
-      return;
+    const each = this.giveUp(entries, new Array<Verdict>(entries.length).fill(verdict));
+    if (each.some(isFinal)) {
+      this.settleEach(entries, each, began);
+    } else {
+      this.putBack(entries);
+      this.options.onBatch?.({ ...emptyReport(entries, this.clock.now() - began), retried: entries.length });
     }
-    this.putBack(entries);
-    this.options.onBatch?.({ ...emptyReport(entries, this.clock.now() - began), retried: entries.length });
-    if (this.abort.signal.aborted) return;
+    if (isFinal(verdict) || this.abort.signal.aborted) return;
     const { backoff, refusedPauseMs = 60_000 } = this.options;
     const { error } = verdict;
     if (verdict.kind === 'refused') {
@@ -322,7 +343,8 @@ export class Outbox<Context> {
       this.wakeAt(this.clock.now());
     }, pauseMs);
     this.waiting.set(timer, entries);
-    this.setState({ state: verdict.kind === 'refused' ? 'refused' : 'retrying', error: verdict.error });
+    const retrying = this.breaker.state === 'closed' ? 'retrying' : 'breaker-open';
+    this.setState({ state: verdict.kind === 'refused' ? 'refused' : retrying, error: verdict.error });
   }
 
   private putBack(entries: Entry<Context>[]): void {

@@ -1,7 +1,18 @@
-import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
+import { BurstyRateLimiter, RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
 import { abortable } from './abort';
 import { type Clock, delay, systemClock } from './clock';
 import { ContactError } from './errors';
+import { type Pace, paceOf } from './pace';
+
+/** Where several processes count their turns together. */
+export interface SharedTurns {
+  /** A client of ioredis. */
+  redis: object;
+  /** What is counted: the same text in all processes. */
+  key: string;
+  /** By how many processes the limit is divided while Redis is away. */
+  processes(): number;
+}
 
 /** How much may be done how often. */
 export interface RateLimitOptions {
@@ -9,16 +20,45 @@ export interface RateLimitOptions {
   turns: number;
   /** The length of a window, in milliseconds; at least 1,000. */
   windowMs: number;
+  /**
+   * Whether turns are given out evenly, so that no stretch as long as a window ever holds more than `turns`, wherever
+   * it begins; otherwise all turns of a window can be had at once.
+   */
+  even?: boolean;
+  /** Counts together with other processes; needs `even`. */
+  shared?: SharedTurns;
   clock?: Clock;
+}
+
+/** What a remote system says about its own count. */
+export interface RemoteCount {
+  /** Calls in its window so far, by whoever shares the limit. */
+  count: number;
+  allowed: number;
+  /** When its window ends, in milliseconds from now. */
+  resetMs: number;
 }
 
 const KEY = 'turns';
 const WAITING = 'wait for a turn under the rate limit';
+/** This part of the remote limit is left to calls that are still on their way. */
+const REMOTE_RESERVE = 0.02;
+
+/** What counts turns: rejects with a {@link RateLimiterRes} when there is none. */
+interface Limiter {
+  consume(key: string): Promise<unknown>;
+}
 
 /** Gives out turns, first come first served, so that a remote limit is not run into. */
 export class RateLimit {
-  private readonly limiter: RateLimiterMemory;
   private readonly clock: Clock;
+  private readonly own: Counter;
+  private readonly together: EvenCounter | undefined;
+  private readonly shared: SharedTurns | undefined;
+  private readonly windowMs: number;
+  private configured: number;
+  private learned = Number.POSITIVE_INFINITY;
+  private aloneNow = false;
   private pausedUntilMs = 0;
   private waitingNow = 0;
   /** Ends the wait for the next turn, of which there is only one at a time. */
@@ -26,9 +66,14 @@ export class RateLimit {
   /** The turn that was asked for last: the next one is given after it. */
   private last: Promise<void> = Promise.resolve();
 
-  constructor({ turns, windowMs, clock = systemClock }: RateLimitOptions) {
-    this.limiter = new RateLimiterMemory({ points: turns, duration: windowMs / 1_000 });
+  constructor({ turns, windowMs, even = false, shared, clock = systemClock }: RateLimitOptions) {
+    this.configured = turns;
+    this.windowMs = windowMs;
     this.clock = clock;
+    this.shared = shared;
+    this.own = even ? new EvenCounter() : new WindowCounter();
+    this.together = shared ? new EvenCounter(shared) : undefined;
+    this.adjust();
   }
 
   /** Resolves when it is the caller's turn. Rejects with `CLOSED` as soon as `signal` is aborted. */
@@ -45,13 +90,41 @@ export class RateLimit {
 
   /** Gives out no turn for so long: the remote system has asked for it. A pause that is longer already stays. */
   pauseFor(durationMs: number): void {
-    this.pausedUntilMs = Math.max(this.pausedUntilMs, this.clock.now() + durationMs);
+    const until = this.clock.now() + durationMs;
+    if (until <= this.pausedUntilMs) return;
+    this.pausedUntilMs = until;
+    // Those who count together pause together; should that not work, the remote system tells each of them.
+    this.together?.block(durationMs).catch(() => {});
   }
 
   /** Begins a new window at once, for whoever waits too; a pause stays. */
   async reset(): Promise<void> {
-    await this.limiter.delete(KEY);
+    await this.own.reset();
     this.waking?.abort();
+  }
+
+  /** Changes how many turns a window has. */
+  setTurns(turns: number): void {
+    if (turns === this.configured) return;
+    this.configured = turns;
+    this.adjust();
+  }
+
+  /**
+   * Takes notice of the remote system's own count: a limit below the configured one is kept to, and when the remote
+   * window is nearly full, turns are given out again when it ends.
+   */
+  learn({ count, allowed, resetMs }: RemoteCount): void {
+    if (allowed !== this.learned && allowed > 0) {
+      this.learned = allowed;
+      this.adjust();
+    }
+    if (allowed - count < allowed * REMOTE_RESERVE) this.pauseFor(resetMs);
+  }
+
+  /** How many turns a window has: what is configured, or what the remote system allows if that is less. */
+  get turns(): number {
+    return Math.min(this.configured, this.learned);
   }
 
   /** How many callers wait for their turn. */
@@ -64,13 +137,45 @@ export class RateLimit {
     return Math.max(0, this.pausedUntilMs - this.clock.now());
   }
 
+  /** Whether this process counts by itself, with its share of the turns, because Redis is away. */
+  get alone(): boolean {
+    return this.aloneNow;
+  }
+
+  private adjust(): void {
+    const { turns, windowMs } = this;
+    this.together?.set(turns, windowMs);
+    const processes = this.shared && this.aloneNow ? Math.max(1, this.shared.processes()) : 1;
+    this.own.set(Math.max(1, Math.floor(turns / processes)), windowMs);
+  }
+
   private async take(signal: AbortSignal | undefined): Promise<void> {
     while (!signal?.aborted) {
-      const waitMs = this.pausedForMs || (await this.limiter.consume(KEY).then(() => 0, untilNext));
+      const waitMs = this.pausedForMs || (await this.consume());
       if (waitMs === 0) return;
       await this.wait(waitMs, signal);
     }
     throw new ContactError('CLOSED', { attempted: WAITING });
+  }
+
+  /** 0 for a turn, or how long it is until the next, in milliseconds. */
+  private async consume(): Promise<number> {
+    if (this.together) {
+      try {
+        const waitMs = await this.together.consume();
+        this.setAlone(false);
+        return waitMs;
+      } catch {
+        this.setAlone(true);
+      }
+    }
+    return this.own.consume();
+  }
+
+  private setAlone(alone: boolean): void {
+    if (alone === this.aloneNow) return;
+    this.aloneNow = alone;
+    this.adjust();
   }
 
   private async wait(waitMs: number, signal: AbortSignal | undefined): Promise<void> {
@@ -83,8 +188,94 @@ export class RateLimit {
   }
 }
 
-/** What the limiter rejects with is either the time until the next window or a defect. */
-function untilNext(rejection: unknown): number {
-  if (rejection instanceof RateLimiterRes) return Math.max(1, rejection.msBeforeNext);
-  throw rejection;
+interface Counter {
+  set(turns: number, windowMs: number): void;
+  /** 0 for a turn, or how long it is until the next, in milliseconds. Rejects when the count cannot be reached. */
+  consume(): Promise<number>;
+  reset(): Promise<void>;
+}
+
+/** All turns of a window can be had at once. */
+class WindowCounter implements Counter {
+  private readonly limiter = new RateLimiterMemory({ points: 1, duration: 1 });
+
+  set(turns: number, windowMs: number): void {
+    this.limiter.points = turns;
+    this.limiter.duration = windowMs / 1_000;
+  }
+
+  consume(): Promise<number> {
+    return consumeOne(this.limiter, KEY);
+  }
+
+  async reset(): Promise<void> {
+    await this.limiter.delete(KEY);
+  }
+}
+
+/** Turns come evenly, see {@link paceOf}; in this process, or with `shared` in Redis. */
+class EvenCounter implements Counter {
+  private readonly steady: RateLimiterMemory | RateLimiterRedis;
+  private readonly burst: RateLimiterMemory | RateLimiterRedis;
+  private readonly limiter: Limiter;
+  private readonly key: string;
+  private pace: Pace | undefined;
+
+  constructor(shared?: SharedTurns) {
+    this.key = shared?.key ?? KEY;
+    this.steady = counter('steady', shared);
+    this.burst = counter('burst', shared);
+    this.limiter = new BurstyRateLimiter(this.steady, this.burst);
+  }
+
+  set(turns: number, windowMs: number): void {
+    const pace = paceOf(turns, Math.max(1, Math.round(windowMs / 1_000)));
+    this.pace = pace;
+    this.steady.points = pace.steady.turns;
+    this.steady.duration = pace.steady.seconds;
+    this.burst.points = pace.burst.turns;
+    this.burst.duration = pace.burst.seconds;
+  }
+
+  consume(): Promise<number> {
+    const limiter = this.pace?.burst.turns === 0 ? this.steady : this.limiter;
+    return consumeOne(limiter, this.key);
+  }
+
+  /** Gives out no turn for so long, in any process. A longer block that is there already stays. */
+  async block(durationMs: number): Promise<void> {
+    const seconds = Math.ceil(durationMs / 1_000);
+    for (const each of [this.steady, this.burst]) {
+      const now = await each.get(this.key);
+      const isBlocked = now !== null && now.remainingPoints === 0 && now.msBeforeNext >= durationMs;
+      if (!isBlocked) await each.block(this.key, seconds);
+    }
+  }
+
+  async reset(): Promise<void> {
+    await this.steady.delete(this.key);
+    await this.burst.delete(this.key);
+  }
+}
+
+function counter(name: string, shared: SharedTurns | undefined): RateLimiterMemory | RateLimiterRedis {
+  if (!shared) return new RateLimiterMemory({ points: 1, duration: 1 });
+  return new RateLimiterRedis({
+    storeClient: shared.redis,
+    keyPrefix: `contact-center:turns:${name}`,
+    points: 1,
+    duration: 1,
+    rejectIfRedisNotReady: true,
+  });
+}
+
+/** What the limiter rejects with is either the time until the next window or the news that it cannot count. */
+function consumeOne(limiter: Limiter, key: string): Promise<number> {
+  return limiter.consume(key).then(
+    () => 0,
+    (rejection: unknown) => {
+      if (rejection instanceof RateLimiterRes) return Math.max(1, rejection.msBeforeNext);
+      throw rejection;
+    },
+  );
 }
