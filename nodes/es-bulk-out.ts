@@ -94,6 +94,7 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
   });
   show(outbox.state);
   const running = outbox;
+  const leave = connection.use();
   for (const { body, context } of handedOver.get(node.id) ?? []) running.offer(body, context as Waiting, () => {});
   handedOver.delete(node.id);
 
@@ -127,7 +128,7 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
     }
   });
   onClose(node, async (removed) => {
-    const left = await running.close(3_500);
+    const left = await running.close(3_500).finally(leave);
     if (left.length === 0) return;
     if (!removed) handedOver.set(node.id, left);
     const error = new ContactError('CLOSED', { attempted: 'index a document' });

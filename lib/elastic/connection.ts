@@ -48,6 +48,8 @@ export class ElasticConnection {
   /** For error texts, without credentials. */
   readonly target: string;
   private client: Client | undefined;
+  private users = 0;
+  private onUnused: (() => void) | undefined;
 
   constructor(private readonly options: ElasticOptions) {
     this.target = options.nodes.length > 0 ? options.nodes.map(withoutUser).join(', ') : 'Elastic Cloud';
@@ -81,7 +83,25 @@ export class ElasticConnection {
     }
   }
 
+  /** Keeps the connection open until the function that is returned is called, also when it is closed meanwhile. */
+  use(): () => void {
+    this.users += 1;
+    let using = true;
+    return () => {
+      if (!using) return;
+      using = false;
+      this.users -= 1;
+      if (this.users === 0) this.onUnused?.();
+    };
+  }
+
+  /** Closes the connection as soon as nobody uses it: the runtime closes all nodes of a flow at once. */
   async close(): Promise<void> {
+    if (this.users > 0) {
+      await new Promise<void>((resolve) => {
+        this.onUnused = resolve;
+      });
+    }
     const { client } = this;
     this.client = undefined;
     await client?.close();

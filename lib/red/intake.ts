@@ -1,4 +1,4 @@
-import { settleDelivery } from '../core/deliveries';
+import { type DeliveryOutcome, settleDelivery } from '../core/deliveries';
 import type { ContactError } from '../core/errors';
 import type { Done } from './input';
 
@@ -31,9 +31,13 @@ export class IntakeMessage {
 
   private finish(): void {
     const { failure } = this;
-    if (this.settle) {
-      settleDelivery(this.message, failure ? { kind: 'dead-letter', error: failure } : { kind: 'acknowledge' });
-    }
+    if (this.settle) settleDelivery(this.message, outcomeOf(failure));
     this.done(failure);
   }
+}
+
+/** What was not taken in for want of room or time can be had again; what the remote system refused cannot. */
+function outcomeOf(error: ContactError | undefined): DeliveryOutcome {
+  if (!error) return { kind: 'acknowledge' };
+  return error.retryable ? { kind: 'retry', error } : { kind: 'dead-letter', error };
 }

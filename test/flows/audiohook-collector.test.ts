@@ -13,6 +13,33 @@ const EXAMPLE = JSON.parse(readFileSync(join(ROOT, 'examples/audiohook-collector
 const INDEX = 'genesys-audiohook';
 const EVENTS = 100_000;
 const KILLS = repetitions(4, 20);
+const AWAY_SECONDS = repetitions(10, 180);
+const REDEPLOYS = repetitions(10, 50);
+
+/** What a runtime has in use, answered at `/resources` by a middleware that the settings add. */
+interface Resources {
+  /** Timers, sockets and so on that keep the event loop busy, by kind. */
+  handles: Record<string, number>;
+  /** Listeners on the process and on the events of the runtime. */
+  listeners: number;
+  /** Routes and middleware of the runtime's own HTTP server. */
+  routes: number;
+  residentBytes: number;
+}
+
+const ANSWER_RESOURCES = `{ httpAdminMiddleware: (request, response, next) => {
+  if (request.path !== '/resources') return next();
+  const handles = {};
+  for (const kind of process.getActiveResourcesInfo()) handles[kind] = (handles[kind] ?? 0) + 1;
+  const { events } = require(${JSON.stringify(require.resolve('@node-red/util'))});
+  const { httpNode } = require(${JSON.stringify(require.resolve('node-red'))});
+  let listeners = 0;
+  for (const emitter of [process, events]) {
+    for (const name of emitter.eventNames()) listeners += emitter.listenerCount(name);
+  }
+  const { rss: residentBytes } = process.memoryUsage();
+  response.json({ handles, listeners, routes: httpNode._router.stack.length, residentBytes });
+} }`;
 
 describe('the AudioHook collector', function () {
   this.timeout(180_000);
@@ -20,11 +47,12 @@ describe('the AudioHook collector', function () {
   let elastic: ElasticsearchSimulator;
   let nodeRed: NodeRed;
 
-  beforeEach(async () => {
+  const start = async (changes: Record<string, unknown> = {}) => {
     genesys = await startGenesysSimulator({ rateLimitPerMinute: Number.POSITIVE_INFINITY });
     elastic = await startElasticsearchSimulator();
     nodeRed = await startNodeRed({
-      flows: EXAMPLE,
+      flows: EXAMPLE.map((entry) => (entry.type === 'es-bulk-out' ? { ...entry, ...changes } : entry)),
+      settings: ANSWER_RESOURCES,
       env: {
         GENESYS_LOGIN_URL: genesys.url,
         GENESYS_API_URL: genesys.url,
@@ -42,13 +70,15 @@ describe('the AudioHook collector', function () {
       'a channel',
       20_000,
     );
-  });
+  };
 
   afterEach(async () => {
     await nodeRed?.stop();
     await genesys.close();
     await elastic.close();
   });
+
+  const resources = async () => (await (await nodeRed.request('/resources')).json()) as Resources;
 
   const books = async (): Promise<BooksSnapshot> => {
     const stats = (await (await nodeRed.request('/stats')).json()) as {
@@ -69,6 +99,7 @@ describe('the AudioHook collector', function () {
   };
 
   it(`stores ${EVENTS} events once each, with books that balance at every look`, async () => {
+    await start();
     const run = genesys.generate({ count: EVENTS, ratePerSecond: 20_000, code: 'AUDIOHOOK-0001' });
     let looks = 0;
     while (elastic.count(INDEX) < EVENTS) {
@@ -85,6 +116,7 @@ describe('the AudioHook collector', function () {
   });
 
   it(`loses and doubles nothing when it is killed ${KILLS} times under load, Elasticsearch up or down`, async () => {
+    await start();
     const run = genesys.generate({ count: 1_000_000, ratePerSecond: 1_000, code: 'AUDIOHOOK-0001' });
     for (let kill = 0; kill < KILLS; kill += 1) {
       if (kill % 2 === 1) await elastic.down();
@@ -109,5 +141,97 @@ describe('the AudioHook collector', function () {
       [],
     );
     assert.ok(isBalanced(await books()));
+  });
+
+  it(`drops exactly the oldest events beyond the limit while Elasticsearch is away for ${AWAY_SECONDS} s, and recovers`, async () => {
+    const limit = AWAY_SECONDS * 500;
+    await start({ overflow: 'drop-oldest', bufferDocuments: limit });
+    const run = genesys.generate({ count: 10_000_000, ratePerSecond: 1_000, code: 'AUDIOHOOK-0001' });
+    await until(() => elastic.count(INDEX) > 500, 'the first documents');
+    await elastic.down();
+    const memory: number[] = [];
+    for (let second = 0; second < AWAY_SECONDS; second += 1) {
+      const { received, delivered, dropped, ...rest } = await books();
+      assert.ok(isBalanced({ received, delivered, dropped, ...rest }));
+      assert.equal(dropped, Math.max(0, received - delivered - limit));
+      memory.push((await resources()).residentBytes);
+      await delay(1_000);
+    }
+    run.stop();
+    await run.done;
+    await until(async () => (await books()).received === run.sent, 'the last event');
+    await elastic.up();
+    await until(
+      async () => {
+        const { queued, inFlight } = await books();
+        return queued + inFlight === 0;
+      },
+      'recovery',
+      60_000,
+    );
+    const { delivered, dropped, rejected } = await books();
+    assert.equal(rejected, 0);
+    assert.equal(delivered + dropped, run.sent);
+    assert.equal(elastic.count(INDEX), delivered);
+    const numbers = stored();
+    const missing = Array.from({ length: run.sent }, (_, number) => number).filter((number) => !numbers.has(number));
+    assert.equal(missing.length, dropped);
+    assert.equal(missing.at(-1)! - missing[0]!, dropped - 1);
+    assert.ok(Math.max(...memory) < 400_000_000);
+  });
+
+  it(`loses nothing while Elasticsearch is away and the buffer refuses what does not fit`, async () => {
+    await start({ overflow: 'refuse', bufferDocuments: 1_000 });
+    const run = genesys.generate({ count: 3_000, ratePerSecond: 1_000, code: 'AUDIOHOOK-0001' });
+    await until(() => elastic.count(INDEX) > 500, 'the first documents');
+    await elastic.down();
+    await run.done;
+    await until(async () => (await books()).rejected > 0, 'a refusal');
+    await elastic.up();
+    await until(() => elastic.count(INDEX) === run.sent, 'all events', 30_000);
+    assert.ok([...stored().values()].every((times) => times === 1));
+    assert.ok(isBalanced(await books()));
+  });
+
+  it(`loses nothing and leaves nothing behind when it is deployed ${REDEPLOYS} times under load`, async () => {
+    await start();
+    const flows = (await (await nodeRed.request('/flows')).json()) as FlowEntry[];
+    await genesys.generate({ count: 1_000, code: 'AUDIOHOOK-0001' }).done;
+    await until(() => elastic.count(INDEX) === 1_000, 'the first events');
+    await nodeRed.deploy(flows);
+    await until(() => genesys.channels[0]?.sockets === 1, 'one socket');
+    const before = await resources();
+    const run = genesys.generate({
+      count: 10_000_000,
+      startNumber: 1_000,
+      ratePerSecond: 1_000,
+      code: 'AUDIOHOOK-0001',
+    });
+    for (let deploy = 0; deploy < REDEPLOYS; deploy += 1) {
+      const seen = run.sent;
+      const began = Date.now();
+      await nodeRed.deploy(flows);
+      assert.ok(Date.now() - began < 5_000);
+      await until(() => run.sent > seen + 200, 'traffic');
+    }
+    run.stop();
+    await run.done;
+    await until(() => elastic.count(INDEX) === run.sent + 1_000, 'all events', 30_000);
+    assert.ok([...stored().values()].every((times) => times === 1));
+    assert.ok(isBalanced(await books()));
+    const kinds = ['TCPSocketWrap', 'TCPServerWrap', 'Timeout', 'Immediate', 'FSEventWrap', 'StatWatcher'];
+    let after: Resources;
+    await until(
+      async () => {
+        after = await resources();
+        return kinds.every((kind) => (after.handles[kind] ?? 0) <= (before.handles[kind] ?? 0) + 2);
+      },
+      'as few handles as before',
+      20_000,
+    );
+    assert.equal(after!.listeners, before.listeners);
+    assert.equal(after!.routes, before.routes);
+    assert.equal(genesys.channels.filter(({ sockets }) => sockets > 0).length, 1);
+    assert.ok(!nodeRed.log().includes('MaxListenersExceededWarning'));
   });
 });
