@@ -42,7 +42,7 @@ const ANSWER_RESOURCES = `{ httpAdminMiddleware: (request, response, next) => {
 } }`;
 
 describe('the AudioHook collector', function () {
-  this.timeout(180_000);
+  this.timeout(repetitions(180_000, 900_000));
   let genesys: GenesysSimulator;
   let elastic: ElasticsearchSimulator;
   let nodeRed: NodeRed;
@@ -145,7 +145,7 @@ describe('the AudioHook collector', function () {
 
   it(`drops exactly the oldest events beyond the limit while Elasticsearch is away for ${AWAY_SECONDS} s, and recovers`, async () => {
     const limit = AWAY_SECONDS * 500;
-    await start({ overflow: 'drop-oldest', bufferDocuments: limit });
+    await start({ overflow: 'drop-oldest', bufferDocuments: limit, bufferBytes: 1_000_000_000 });
     const run = genesys.generate({ count: 10_000_000, ratePerSecond: 1_000, code: 'AUDIOHOOK-0001' });
     await until(() => elastic.count(INDEX) > 500, 'the first documents');
     await elastic.down();
@@ -216,7 +216,7 @@ describe('the AudioHook collector', function () {
     }
     run.stop();
     await run.done;
-    await until(() => elastic.count(INDEX) === run.sent + 1_000, 'all events', 30_000);
+    await until(() => elastic.count(INDEX) === run.sent + 1_000, 'all events', 120_000);
     assert.ok([...stored().values()].every((times) => times === 1));
     assert.ok(isBalanced(await books()));
     const kinds = ['TCPSocketWrap', 'TCPServerWrap', 'Timeout', 'Immediate', 'FSEventWrap', 'StatWatcher'];
