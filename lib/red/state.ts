@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { stateFolder } from '../store/contact-store';
 import { openEmbeddedStore } from '../store/embedded';
 import { MemoryStore } from '../store/memory';
 import type { StateStore } from '../store/store';
@@ -10,5 +10,5 @@ import type { Red } from './node';
  */
 export function openState(RED: Red): StateStore {
   const { userDir } = RED.settings;
-  return userDir ? openEmbeddedStore(join(userDir, 'contact-center', 'state')) : new MemoryStore();
+  return userDir ? openEmbeddedStore(stateFolder(userDir)) : new MemoryStore();
 }

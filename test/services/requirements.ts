@@ -1,12 +1,13 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { SkippableSuite } from '../commands/reporter';
 import { installNodeRed5, nodeRed5Installed } from './node-red-5';
 import { findPostgresql } from './postgresql';
 
 /** What a suite may need that is not in this checkout. */
-export type Service = 'chromium' | 'elasticsearch' | 'npm registry' | 'node-red 5' | 'postgresql';
+export type Service = 'chromium' | 'elasticsearch' | 'npm registry' | 'node-red 5' | 'postgresql' | 'redis';
 
 interface Requirement {
   /** Where it is: a path or an address; undefined when it is not there. */
@@ -43,6 +44,12 @@ const REQUIREMENTS: Record<Service, Requirement> = {
     required: true,
     absent:
       'PostgreSQL is not installed: run test/services/up as root on Debian, or set POSTGRESQL_BIN to its programs.',
+  },
+  // The tests start servers of their own, which they kill.
+  redis: {
+    find: () => findProgram('redis-server', process.env['REDIS_SERVER']),
+    required: true,
+    absent: 'redis-server is not installed: run test/services/up as root on Debian, or set REDIS_SERVER to its path.',
   },
 };
 
@@ -112,6 +119,12 @@ function findChromium(): string | undefined {
     'C:\\Program Files\\Google\\Chrome\\Application\\chrome.exe',
   ];
   return usual.find((path) => path && existsSync(path));
+}
+
+function findProgram(name: string, told: string | undefined): string | undefined {
+  const folders = (process.env['PATH'] ?? '').split(delimiter);
+  const paths = told ? [told] : folders.map((folder) => join(folder, name));
+  return paths.find((path) => existsSync(path));
 }
 
 async function findRegistry(): Promise<string | undefined> {

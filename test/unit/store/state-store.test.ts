@@ -3,11 +3,13 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
+import FakeTimers from '@sinonjs/fake-timers';
+import { systemClock } from '../../../lib/core/clock';
 import { ContactError } from '../../../lib/core/errors';
 import { openEmbeddedStore } from '../../../lib/store/embedded';
-import { MemoryStore } from '../../../lib/store/memory';
-import type { StateStore } from '../../../lib/store/store';
+import { MemoryStore, type MemoryValues } from '../../../lib/store/memory';
+import { until } from '../until';
+import { promisesOfAStateStore } from './contract';
 
 describe('state store', () => {
   let folder: string;
@@ -20,67 +22,34 @@ describe('state store', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  const kinds: [name: string, open: () => StateStore][] = [
-    ['memory', () => new MemoryStore()],
-    ['embedded', () => openEmbeddedStore(join(folder, 'deep/state'))],
-  ];
+  describe('in memory', () => promisesOfAStateStore(() => new MemoryStore()));
+  describe('on disk', () => promisesOfAStateStore(() => openEmbeddedStore(join(folder, 'deep/state'))));
 
-  for (const [name, open] of kinds) {
-    describe(name, () => {
-      let store: StateStore;
+  it('in memory lets go of what has expired', async () => {
+    const clock = FakeTimers.createClock();
+    const values: MemoryValues = new Map();
+    const store = new MemoryStore({ ...systemClock, now: () => clock.now }, values);
+    for (let number = 0; number < 100; number++) await store.set(`short/${number}`, number, { expiresInMs: 1_000 });
+    clock.tick(61_000);
+    await store.set('kept', 1);
+    assert.deepEqual([...values.keys()], ['kept']);
+  });
 
-      beforeEach(() => {
-        store = open();
-      });
-
-      afterEach(() => store.close());
-
-      it('gives back what was written, and nothing for a key that was not', async () => {
-        await store.set('checkpoint/one', { time: 1, list: [true, null, 'ä'] });
-        assert.deepEqual(await store.get('checkpoint/one'), { time: 1, list: [true, null, 'ä'] });
-        assert.equal(await store.get('checkpoint/two'), undefined);
-      });
-
-      it('forgets a deleted key, also one that was never there', async () => {
-        await store.set('a', 1);
-        await store.delete('a');
-        await store.delete('b');
-        assert.equal(await store.get('a'), undefined);
-      });
-
-      it('does not change a stored value when the caller changes the object', async () => {
-        const value = { list: [1] };
-        await store.set('a', value);
-        value.list.push(2);
-        assert.deepEqual(await store.get('a'), { list: [1] });
-      });
-
-      it('lists exactly the keys with a prefix, in order', async () => {
-        const key = fc.string({ unit: fc.constantFrom('a', 'b', '/', 'ä', '\u{1F600}'), minLength: 1, maxLength: 6 });
-        await fc.assert(
-          fc.asyncProperty(fc.uniqueArray(key, { maxLength: 12 }), key, async (keys, prefix) => {
-            for (const each of keys) await store.set(each, each);
-            const wanted = keys
-              .filter((each) => each.startsWith(prefix))
-              .sort((one, other) => Buffer.compare(Buffer.from(one), Buffer.from(other)));
-            assert.deepEqual(
-              await store.entries(prefix),
-              wanted.map((each) => [each, each]),
-            );
-            for (const each of keys) await store.delete(each);
-          }),
-          { numRuns: 40 },
-        );
-      });
-
-      it('refuses to work after it was closed, and may be closed twice', async () => {
-        await store.close();
-        await store.close();
-        await assert.rejects(store.get('a'), (error) => error instanceof ContactError && error.code === 'CLOSED');
-        await assert.rejects(store.set('a', 1), (error) => error instanceof ContactError && error.code === 'CLOSED');
-      });
-    });
-  }
+  it('on disk lets go of what has expired', async () => {
+    let now = Date.now();
+    const store = openEmbeddedStore(folder, { ...systemClock, now: () => now });
+    await store.set('kept', 1);
+    for (let number = 0; number < 2_500; number++) void store.set(`short/${number}`, number, { expiresInMs: 1_000 });
+    await store.set('last', 1);
+    // For a clock that stands at 0 nothing has expired: it lists what is really there.
+    const all = openEmbeddedStore(folder, { ...systemClock, now: () => 0 });
+    assert.equal((await all.entries('')).length, 2_502);
+    now += 601_000;
+    await store.set('kept', 2);
+    await until(async () => (await all.entries('')).length === 2, 'the sweep');
+    await all.close();
+    await store.close();
+  });
 
   it('keeps values over a close and a new start', async () => {
     const first = openEmbeddedStore(folder);
