@@ -1,5 +1,6 @@
 import { ContactError, type ErrorCode } from '../core/errors';
 import type { HttpAnswer, HttpVerb } from '../core/http';
+import type { RemoteCount } from '../core/rate-limit';
 import type { Verdict } from '../core/verdicts';
 
 /** How long to wait after a 429 that does not say: the vendor's Java SDK takes the same. */
@@ -41,6 +42,13 @@ export function retryAfterMsOf({ headers, text }: HttpAnswer): number {
   if (!Number.isNaN(date)) return Math.max(0, date - Date.now());
   const inText = /in \[(\d+)\] seconds/.exec(text)?.[1];
   return inText === undefined ? DEFAULT_RETRY_AFTER_MS : Number(inText) * 1_000;
+}
+
+/** What Genesys says about the calls with this token, if it does: not every answer has these headers. */
+export function remoteCountOf({ headers }: HttpAnswer): RemoteCount | undefined {
+  const number = (name: string) => Number(headers[`inin-ratelimit-${name}`] ?? Number.NaN);
+  const found = { count: number('count'), allowed: number('allowed'), resetMs: number('reset') * 1_000 };
+  return Object.values(found).every((value) => value >= 0) ? found : undefined;
 }
 
 /**

@@ -4,7 +4,7 @@ import { type Clock, delay, systemClock } from '../core/clock';
 import { ContactError, toContactError } from '../core/errors';
 import type { HttpVerb } from '../core/http';
 import type { Verdict } from '../core/verdicts';
-import { judgeAnswer } from './answers';
+import { judgeAnswer, remoteCountOf } from './answers';
 import type { GenesysAccess } from './oauth';
 
 /** One call of the platform API. */
@@ -36,8 +36,15 @@ export interface GenesysClientOptions {
   clock?: Clock;
 }
 
+/** What one exchange has come to. */
+export interface GenesysExchange {
+  verdict: Verdict;
+  /** The parsed JSON of the answer; `undefined` when it has no body, or is none that was asked for. */
+  body?: unknown;
+}
+
 /** The vendor's SDKs give up at the same wait: beyond it a daily limit speaks, not a busy minute. */
-const LONGEST_WAIT_MS = 180_000;
+export const LONGEST_WAIT_MS = 180_000;
 
 /**
  * Calls the platform API: takes its turn under the rate limit, adds the token, renews it once when it is not accepted,
@@ -47,7 +54,7 @@ const LONGEST_WAIT_MS = 180_000;
 export class GenesysClient {
   private readonly options: Required<GenesysClientOptions>;
   /** Set while Genesys has asked for a wait that nobody should sit out. */
-  private parked: { until: number; error: ContactError } | undefined;
+  private parked: { until: number; verdict: Verdict } | undefined;
 
   constructor(options: GenesysClientOptions) {
     this.options = {
@@ -62,16 +69,10 @@ export class GenesysClient {
   /** Makes a call and gives back the parsed JSON of its answer; `undefined` when that has no body. */
   async request(method: HttpVerb, path: string, call: GenesysCall): Promise<unknown> {
     const { attempts, clock } = this.options;
-    let renewed = false;
     for (let attempt = 1; ; attempt++) {
-      const { verdict, body, token } = await this.attempt(method, path, call);
+      const { verdict, body } = await this.exchange(method, path, call);
       if (verdict.kind === 'delivered' || verdict.kind === 'duplicate') return body;
       const { error } = verdict;
-      if (error.status === 401 && token !== undefined && !renewed) {
-        this.options.access.tokens.invalidate(token);
-        renewed = true;
-        continue;
-      }
       const waitMs = this.waitFor(verdict, attempt, isRepeatable(method, call));
       if (waitMs === undefined || attempt >= attempts) throw error;
       await delay(waitMs, { clock, ...(call.signal ? { signal: call.signal } : {}) });
@@ -79,20 +80,36 @@ export class GenesysClient {
     }
   }
 
+  /**
+   * Sends a call once, or twice when its token is no longer accepted, and says what the answer means. What a 429 asks
+   * for is seen to: the next turn under the rate limit comes after the pause. Rejects only with `CLOSED`.
+   */
+  async exchange(method: HttpVerb, path: string, call: GenesysCall): Promise<GenesysExchange> {
+    const first = await this.attempt(method, path, call);
+    if (statusOf(first.verdict) !== 401 || first.token === undefined) return first;
+    this.options.access.tokens.invalidate(first.token);
+    return this.attempt(method, path, call);
+  }
+
   private async attempt(
     method: HttpVerb,
     path: string,
     { query, body, signal, what }: GenesysCall,
-  ): Promise<{ verdict: Verdict; body?: unknown; token?: string }> {
+  ): Promise<GenesysExchange & { token?: string }> {
     const { apiUrl, access, timeoutMs, clock } = this.options;
-    if (this.parked && clock.now() < this.parked.until) throw this.parked.error;
+    if (this.parked && clock.now() < this.parked.until) return { verdict: this.parked.verdict };
     await access.limit.acquire(signal);
-    const token = await abortable(access.tokens.get(), signal, what);
+    let token: string;
+    try {
+      token = (await abortable(access.tokens.get(), signal, what)).value;
+    } catch (thrown) {
+      return { verdict: withoutToken(toContactError(thrown, what)) };
+    }
     const answer = await access.http
       .send({
         method,
         url: `${apiUrl}${path}`,
-        headers: { Authorization: `Bearer ${token.value}` },
+        headers: { Authorization: `Bearer ${token}` },
         what,
         timeoutMs,
         ...(query ? { query } : {}),
@@ -107,33 +124,48 @@ export class GenesysClient {
         verdict: never ? { kind: 'busy', error: answer, fault: 'failure' } : { kind: 'unknown', error: answer },
       };
     }
+    const count = remoteCountOf(answer);
+    if (count) access.limit.learn(count);
     const verdict = judgeAnswer(method, what, answer);
-    if (verdict.kind !== 'delivered' || answer.text === '') return { verdict, token: token.value };
+    this.heed(verdict);
+    if (verdict.kind !== 'delivered' || answer.text === '') return { verdict, token };
     try {
-      return { verdict, body: JSON.parse(answer.text) };
+      return { verdict, body: JSON.parse(answer.text), token };
     } catch (thrown) {
       const facts = { attempted: what, answer: `HTTP ${answer.status} with a body that is no JSON`, cause: thrown };
-      return { verdict: { kind: 'unknown', error: new ContactError('PROTOCOL', facts) } };
+      return { verdict: { kind: 'unknown', error: new ContactError('PROTOCOL', facts) }, token };
     }
+  }
+
+  /** Does what a 429 asks for, for all calls with the same token. */
+  private heed(verdict: Verdict): void {
+    if (verdict.kind !== 'busy' || verdict.error.retryAfterMs === undefined) return;
+    const { access, clock } = this.options;
+    const { retryAfterMs } = verdict.error;
+    if (retryAfterMs > LONGEST_WAIT_MS) this.parked = { until: clock.now() + retryAfterMs, verdict };
+    else access.limit.pauseFor(retryAfterMs);
   }
 
   /** How long to wait before the call is sent again; `undefined` when it must not be. */
   private waitFor(verdict: Verdict, attempt: number, repeatable: boolean): number | undefined {
-    const { access, backoff, clock } = this.options;
     if (verdict.kind === 'busy' && verdict.error.retryAfterMs !== undefined) {
-      const { retryAfterMs } = verdict.error;
-      if (retryAfterMs > LONGEST_WAIT_MS) {
-        this.parked = { until: clock.now() + retryAfterMs, error: verdict.error };
-        return undefined;
-      }
       // The turn under the rate limit comes only after the pause, for this call as for all others.
-      access.limit.pauseFor(retryAfterMs);
-      return 0;
+      return verdict.error.retryAfterMs > LONGEST_WAIT_MS ? undefined : 0;
     }
     const neverTookEffect = verdict.kind === 'busy' && verdict.error.code === 'UNREACHABLE';
     const again = neverTookEffect || (repeatable && (verdict.kind === 'busy' || verdict.kind === 'unknown'));
-    return again ? backoffDelayMs(attempt, backoff) : undefined;
+    return again ? backoffDelayMs(attempt, this.options.backoff) : undefined;
   }
+}
+
+function statusOf(verdict: Verdict): number | undefined {
+  return 'error' in verdict ? verdict.error.status : undefined;
+}
+
+/** Nothing was sent: there is no token to send it with. */
+function withoutToken(error: ContactError): Verdict {
+  if (error.code === 'CLOSED') throw error;
+  return error.code === 'REFUSED' ? { kind: 'refused', error } : { kind: 'busy', fault: 'failure', error };
 }
 
 function isRepeatable(method: HttpVerb, { repeatable }: GenesysCall): boolean {

@@ -63,13 +63,15 @@ describe('Genesys client', () => {
     assert.equal(answer, undefined);
   });
 
-  it('renews a refused token once for 200 calls that fail with it', async () => {
+  it('renews a refused token once, however many of 200 calls fail with it', async () => {
     await start();
     await definitions();
     genesys.revokeTokens();
     await Promise.all(Array.from({ length: 200 }, () => definitions()));
     assert.equal(genesys.requests.tokenRequests, 2);
-    assert.equal(genesys.requests.statuses[401], 200);
+    const refused = genesys.requests.statuses[401] ?? 0;
+    assert.ok(refused > 1 && refused <= 200, `${refused} refused`);
+    assert.equal(calls(DEFINITIONS), 1 + 200 + refused);
   });
 
   it('tells a 401 that a new token does not help against, without a storm of token requests', async () => {
@@ -227,6 +229,72 @@ describe('Genesys client', () => {
     const told = `${error.message} ${error.stack} ${JSON.stringify(error)}`;
     assert.ok(!told.includes(access.tokens.current!.value));
     assert.ok(!told.includes(defaultClient.secret));
+  });
+
+  describe('one exchange', () => {
+    const exchange = () => client.exchange('POST', '/api/v2/notifications/channels', { what: 'create a channel' });
+    const fail = (answer: FaultAnswer) => genesys.fail({ path: /channels/, answer });
+
+    it('is sent once, whatever comes back, and says what that means', async () => {
+      await start();
+      await definitions();
+      const cases: [answer: FaultAnswer, kind: string, fault?: string][] = [
+        [{ status: 400 }, 'rejected'],
+        [{ status: 403 }, 'refused'],
+        [{ status: 404 }, 'rejected'],
+        [{ status: 500 }, 'busy', 'failure'],
+        [{ status: 503 }, 'busy', 'failure'],
+        ['reset', 'unknown'],
+        ['reset-after', 'unknown'],
+        ['cut-body', 'unknown'],
+        ['not-json', 'unknown'],
+      ];
+      for (const [answer, kind, fault] of cases) {
+        fail(answer);
+        const before = calls(CHANNELS);
+        const { verdict } = await exchange();
+        assert.equal(verdict.kind, kind, JSON.stringify(answer));
+        assert.equal(verdict.kind === 'busy' ? verdict.fault : undefined, fault);
+        assert.equal(calls(CHANNELS), before + 1);
+      }
+      const { verdict, body } = await exchange();
+      assert.equal(verdict.kind, 'delivered');
+      assert.equal(typeof (body as { id?: unknown }).id, 'string');
+    });
+
+    it('is sent twice when the token was not accepted, and no more', async () => {
+      await start();
+      await definitions();
+      fail({ status: 401 });
+      assert.equal((await exchange()).verdict.kind, 'delivered');
+      assert.equal(calls(CHANNELS), 2);
+      genesys.fail({ path: /channels/, times: 9, answer: { status: 401 } });
+      assert.equal((await exchange()).verdict.kind, 'refused');
+      assert.ok(calls(CHANNELS) <= 4);
+    });
+
+    it('is not sent while Genesys has asked for a pause that nobody should sit out', async () => {
+      await start();
+      await definitions();
+      fail({ status: 429, headers: { 'Retry-After': '181' } });
+      for (let count = 0; count < 3; count++) {
+        const { verdict } = await exchange();
+        assert.equal(verdict.kind === 'busy' && verdict.error.retryAfterMs, 181_000);
+      }
+      assert.equal(calls(CHANNELS), 1);
+    });
+
+    it('is refused without being sent when there is no token', async () => {
+      await start({}, 'not-the-secret');
+      assert.equal((await exchange()).verdict.kind, 'refused');
+      assert.equal(calls(CHANNELS), 0);
+    });
+  });
+
+  it('learns the real limit from what the answers say', async () => {
+    await start({ rateLimitPerMinute: 120 });
+    await definitions();
+    assert.equal(access.limit.turns, 120);
   });
 });
 
