@@ -57,8 +57,13 @@ export interface HttpClientOptions {
    * environment (`HTTPS_PROXY` and so on) it is always axios' own way, which knows proxies.
    */
   adapter?: 'node' | 'undici';
-  /** Connections to one host at most, with `undici`; default 256. */
+  /** Connections to one host at most; default 256 with `undici`, and no limit without. */
   connections?: number;
+  /**
+   * For how long an unused connection is kept, in milliseconds, without `undici`: less than the other side keeps it, or
+   * it is closed under a request.
+   */
+  idleMs?: number;
 }
 
 /**
@@ -66,14 +71,21 @@ export interface HttpClientOptions {
  * `UNREACHABLE` (it did not arrive), `OUTCOME_UNKNOWN` (it may have arrived, but there is no whole answer) or `CLOSED`.
  */
 export class HttpClient {
-  private readonly httpAgent = new HttpAgent({ keepAlive: true });
-  private readonly httpsAgent = new HttpsAgent({ keepAlive: true });
+  private readonly httpAgent: HttpAgent;
+  private readonly httpsAgent: HttpsAgent;
   private readonly undici: ReturnType<typeof undiciAdapter> | undefined;
   private instance: AxiosInstance | undefined;
 
-  constructor({ adapter = 'node', connections = 256 }: HttpClientOptions = {}) {
+  constructor({ adapter = 'node', connections, idleMs }: HttpClientOptions = {}) {
+    const options = {
+      keepAlive: true,
+      ...(connections === undefined ? {} : { maxSockets: connections }),
+      ...(idleMs === undefined ? {} : { timeout: idleMs }),
+    };
+    this.httpAgent = new HttpAgent(options);
+    this.httpsAgent = new HttpsAgent(options);
     if (adapter !== 'undici' || hasProxy()) return;
-    this.undici = undiciAdapter({ largestAnswerBytes: LARGEST_ANSWER_BYTES, connections });
+    this.undici = undiciAdapter({ largestAnswerBytes: LARGEST_ANSWER_BYTES, connections: connections ?? 256 });
   }
 
   /** Sends one request, once. */

@@ -63,8 +63,11 @@ export interface ReconnectingSocketOptions {
   openTimeoutMs?: number;
   /** A connection on which nothing arrives for so long is dead; default 35,000. */
   idleLimitMs?: number;
-  /** A text that makes the other side answer, sent every so often so that a dead connection is noticed. */
-  ping?: { text: string; everyMs: number };
+  /**
+   * What makes the other side answer, sent every so often so that a dead connection is noticed: a text, or a ping of the
+   * WebSocket protocol when there is none.
+   */
+  ping?: { text?: string; everyMs: number };
   /** How long both connections stay open when one takes the place of the other; default 2,000 ms. */
   overlapMs?: number;
   /** A connection that is lost sooner counts as one more failure in a row; default 10,000 ms. */
@@ -417,7 +420,8 @@ class Connection {
     const { clock, ping } = this.options;
     if (!ping) return;
     this.pingTimer = clock.setTimeout(() => {
-      this.send(ping.text);
+      if (ping.text !== undefined) this.send(ping.text);
+      else if (this.socket?.readyState === WebSocket.OPEN) this.socket.ping();
       this.schedulePing();
     }, ping.everyMs);
   }

@@ -3,11 +3,19 @@ import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { SkippableSuite } from '../commands/reporter';
+import { findAsterisk } from './asterisk';
 import { installNodeRed5, nodeRed5Installed } from './node-red-5';
 import { findPostgresql } from './postgresql';
 
 /** What a suite may need that is not in this checkout. */
-export type Service = 'chromium' | 'elasticsearch' | 'npm registry' | 'node-red 5' | 'postgresql' | 'redis';
+export type Service =
+  | 'chromium'
+  | 'elasticsearch'
+  | 'npm registry'
+  | 'node-red 5'
+  | 'postgresql'
+  | 'redis'
+  | 'asterisk';
 
 interface Requirement {
   /** Where it is: a path or an address; undefined when it is not there. */
@@ -38,6 +46,11 @@ const REQUIREMENTS: Record<Service, Requirement> = {
     find: () => findNodeRed5(requireServices()),
     required: true,
     absent: 'Node-RED 5 is not installed: set REQUIRE_SERVICES=1 to have it installed into .work.',
+  },
+  asterisk: {
+    find: () => findAsterisk(requireServices()),
+    required: true,
+    absent: 'Asterisk and SIPp are not there: run test/services/asterisk/install on Debian.',
   },
   postgresql: {
     find: findPostgresql,
