@@ -26,7 +26,7 @@ export interface AriChannel {
   name: string;
   /** `Down`, `Ringing`, `Up`, ... */
   state: string;
-  dialplan: { context?: string; app_name?: string; app_data?: string };
+  dialplan: { app_name?: string; app_data?: string };
 }
 
 /** Asterisk closes a connection that was unused for 15 s. */

@@ -51,7 +51,7 @@ const REFUSED_PAUSE_MS = 30_000;
 /** Between the two looks that it takes to believe that a call is over. */
 const SECOND_LOOK_MS = 1_000;
 /** Half of all events of an answered SIP call say what nobody here wants to know. */
-const NOISE = ['ChannelVarset', 'ChannelCallerId', 'ChannelConnectedLine', 'DeviceStateChanged'];
+const NOISE = ['ChannelVarset', 'ChannelCallerId', 'ChannelConnectedLine', 'DeviceStateChanged', 'EndpointStateChange'];
 /** How many names of event types are counted by themselves. */
 const MOST_TYPES = 60;
 

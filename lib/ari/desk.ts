@@ -178,8 +178,8 @@ export class CallDesk<Call extends KnownCall> {
         if (channel.state === 'Up') this.record(live.callId, { to: 'answered', at, channel: channel.name });
         break;
       case 'ChannelDialplan':
-        // Dialing itself counts as a step of the dialplan, in the context of the endpoint.
-        if (live.plan.kind === 'direct' && channel.dialplan.context === live.plan.context) live.served = true;
+        // Dialing itself counts as a step of the dialplan, in the end even in a context that does not exist.
+        if (live.plan.kind === 'direct' && event.raw['dialplan_app'] !== 'AppDial2') live.served = true;
         break;
       case 'StasisStart':
         // With other ways of dialing it comes before anyone has picked up.
