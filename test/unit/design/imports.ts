@@ -36,7 +36,7 @@ export function importsOf(source: string): Import[] {
  * The layers, from the top to the bottom: each may import what is below it, and itself. What shares a layer does not
  * know the other: every remote system stands alone, and so do the store and the monitor.
  */
-const LAYERS = [['nodes'], ['lib/red'], ['system'], ['lib/store', 'lib/monitor'], ['lib/core']];
+const LAYERS = [['nodes', 'lib/command'], ['lib/red'], ['system'], ['lib/store', 'lib/monitor'], ['lib/core']];
 
 /** Ocelot is a protocol on top of RabbitMQ: the one system that may know another. */
 const EXCEPTIONS = [{ from: 'lib/ocelot', to: 'lib/rabbitmq' }];
