@@ -1,10 +1,10 @@
-import type { Registry } from 'prom-client';
+import type { Metric as PrometheusMetric, Registry } from 'prom-client';
 import type { BooksSnapshot } from '../core/books';
 import { redact } from '../core/redaction';
 import { packageVersion } from '../core/version';
 import { healthAnswer } from './health';
 import type { Member } from './members';
-import type { Metric } from './registry';
+import type { AnyMetric, HistogramMetric, Metric } from './registry';
 import { healthOf } from './states';
 
 const METRIC_NAME = /^[a-z_:][a-z0-9_:]*$/i;
@@ -32,10 +32,10 @@ export async function metricsText(members: Member[]): Promise<{ contentType: str
  * All numbers of one member, with the labels that every one of them has. One that Prometheus would not accept is left
  * out: the others are still worth having.
  */
-export function metricsOf({ service, node, report }: Member): Metric[] {
+export function metricsOf({ service, node, report }: Member): AnyMetric[] {
   const labels = { service, node: node.id, type: node.type };
   const up = healthOf(report.state) === 'unhealthy' ? 0 : 1;
-  const found: Metric[] = [
+  const found: AnyMetric[] = [
     {
       name: 'contact_center_node_up',
       help: 'Whether the node does its work: 1 when it is healthy or degraded, 0 when it is unhealthy.',
@@ -82,9 +82,9 @@ export function metricsOf({ service, node, report }: Member): Metric[] {
 }
 
 /** Puts metrics into a registry; where two nodes give one name different types, the first of them wins. */
-async function fill(registry: Registry, metrics: Metric[]): Promise<void> {
+async function fill(registry: Registry, metrics: AnyMetric[]): Promise<void> {
   const { Counter, Gauge } = await import('prom-client');
-  const byName = new Map<string, Metric[]>();
+  const byName = new Map<string, AnyMetric[]>();
   for (const metric of metrics) {
     const family = byName.get(metric.name) ?? [];
     byName.set(metric.name, family);
@@ -92,18 +92,45 @@ async function fill(registry: Registry, metrics: Metric[]): Promise<void> {
   }
   for (const [name, family] of byName) {
     const { help, type } = family[0]!;
+    if (type === 'histogram') {
+      registry.registerMetric(asHistogram(name, help, family as HistogramMetric[]));
+      continue;
+    }
     const labelNames = [...new Set(family.flatMap(({ labels }) => Object.keys(labels ?? {})))];
     const options = { name, help: help || name, labelNames, registers: [registry] };
     const instrument = type === 'counter' ? new Counter(options) : new Gauge(options);
-    for (const { labels = {}, value } of family) {
-      const shown = Object.entries(labels).map(([label, text]) => [label, redact(String(text))]);
-      instrument.inc(Object.fromEntries(shown), value);
-    }
+    for (const { labels, value } of family as Metric[]) instrument.inc(shownLabels(labels), value);
   }
 }
 
-function isUsable({ name, type, value, labels = {} }: Metric): boolean {
+function shownLabels(labels: Record<string, string> = {}): Record<string, string> {
+  return Object.fromEntries(Object.entries(labels).map(([label, text]) => [label, redact(String(text))]));
+}
+
+/** The library counts the values of a histogram itself; these are counted already. */
+function asHistogram(name: string, help: string, family: HistogramMetric[]): PrometheusMetric {
+  const values = family.flatMap(({ labels, value: { buckets, sum, count } }) => {
+    const shown = shownLabels(labels);
+    const bounds: [string, number][] = buckets.map(([bound, upTo]) => [String(bound), upTo]);
+    return [
+      ...[...bounds, ['+Inf', count] as const].map(([le, value]) => ({
+        metricName: `${name}_bucket`,
+        labels: { ...shown, le },
+        value,
+      })),
+      { metricName: `${name}_sum`, labels: shown, value: sum },
+      { metricName: `${name}_count`, labels: shown, value: count },
+    ];
+  });
+  const metric = { name, help, type: 'histogram', aggregator: 'sum', values };
+  return { name, get: async () => metric } as unknown as PrometheusMetric;
+}
+
+function isUsable(metric: AnyMetric): boolean {
+  const { name, labels = {} } = metric;
   if (!METRIC_NAME.test(name) || !Object.keys(labels).every((label) => LABEL_NAME.test(label))) return false;
+  if (metric.type === 'histogram') return true;
+  const { type, value } = metric;
   return Number.isFinite(value) && (type === 'gauge' || value >= 0);
 }
 
@@ -126,8 +153,11 @@ export function metricGroups(members: Member[]): MetricGroups {
     for (const [account, value] of Object.entries(report.books ?? {})) {
       add(service, account === 'inFlight' ? 'in_flight' : account, value);
     }
-    for (const { name, value } of (report.metrics ?? []).filter(isUsable))
-      add(service, name.replace(/^contact_center_/, ''), value);
+    for (const metric of (report.metrics ?? []).filter(isUsable)) {
+      const name = metric.name.replace(/^contact_center_/, '');
+      if (metric.type !== 'histogram') add(service, name, metric.value);
+      else for (const part of ['sum', 'count'] as const) add(service, `${name}_${part}`, metric.value[part]);
+    }
     // A node that several services use has done its work only once.
     if (asked.has(node)) continue;
     asked.add(node);

@@ -1,17 +1,31 @@
 import type { BooksSnapshot } from '../core/books';
+import type { HistogramSnapshot } from './histogram';
 import type { NodeState } from './states';
 
-/** One number for `/metrics`. */
-export interface Metric {
+/** What every entry of `/metrics` has. */
+interface MetricBase {
   /** Name as Prometheus wants it: base units, counters end in `_total`, e.g. `contact_center_socket_reconnects_total`. */
   name: string;
   /** One sentence that says what is counted or measured. */
   help: string;
-  type: 'counter' | 'gauge';
-  value: number;
   /** Few values each: never an id of a message, a person or a conversation. Service, node and type are added. */
   labels?: Record<string, string>;
 }
+
+/** One number for `/metrics`. */
+export interface Metric extends MetricBase {
+  type: 'counter' | 'gauge';
+  value: number;
+}
+
+/** A distribution for `/metrics`. */
+export interface HistogramMetric extends MetricBase {
+  type: 'histogram';
+  value: HistogramSnapshot;
+}
+
+/** An entry of `/metrics`. */
+export type AnyMetric = Metric | HistogramMetric;
 
 /** What a node says about itself at this instant. */
 export interface NodeReport {
@@ -23,7 +37,7 @@ export interface NodeReport {
   books?: BooksSnapshot;
   /** Plain facts without secrets, such as breaker, token, socket and queue. */
   details?: Record<string, unknown>;
-  metrics?: Metric[];
+  metrics?: AnyMetric[];
   /** Numbers for the groups of the JSON form of `/metrics`, by group and name; several nodes of a group are added up. */
   groups?: Record<string, Record<string, number>>;
 }

@@ -3,7 +3,7 @@ import type { BooksSnapshot } from '../core/books';
 import { type Clock, systemClock, type Timer } from '../core/clock';
 import { describe } from '../core/errors';
 import { redact, redactValue } from '../core/redaction';
-import { type Metric, type MonitoredNode, monitored, type NodeReport } from '../monitor/registry';
+import { type AnyMetric, type MonitoredNode, monitored, type NodeReport } from '../monitor/registry';
 import { healthOf, type NodeState } from '../monitor/states';
 import { flowIdsOf, type Red, type RuntimeNode } from './node';
 
@@ -41,7 +41,7 @@ export interface StatusOptions {
 export interface StatusSources {
   books?: () => BooksSnapshot;
   details?: () => Record<string, unknown>;
-  metrics?: () => Metric[];
+  metrics?: () => AnyMetric[];
   /** See {@link NodeReport.groups}, such as `{tokens: {refresh_attempts: 3}}`. */
   groups?: () => Record<string, Record<string, number>>;
 }

@@ -4,10 +4,17 @@ import { type BooksSnapshot, isBalanced } from '../../../lib/core/books';
 import { packageVersion } from '../../../lib/core/version';
 import { changeMessage } from '../../../lib/monitor/changes';
 import { healthAnswer } from '../../../lib/monitor/health';
+import { Histogram } from '../../../lib/monitor/histogram';
 import { membersOf, servicesOf } from '../../../lib/monitor/members';
 import { metricGroups, metricsOf, metricsText } from '../../../lib/monitor/metrics';
 import { isAuthorized, Monitors } from '../../../lib/monitor/monitors';
-import { type Metric, type MonitoredNode, MonitorRegistry, type NodeReport } from '../../../lib/monitor/registry';
+import {
+  type AnyMetric,
+  type Metric,
+  type MonitoredNode,
+  MonitorRegistry,
+  type NodeReport,
+} from '../../../lib/monitor/registry';
 import { statsAnswer } from '../../../lib/monitor/stats';
 
 const SINCE = Date.UTC(2026, 0, 1);
@@ -142,6 +149,29 @@ describe('answers of the monitor', () => {
       }),
       { numRuns: 50 },
     );
+  });
+
+  it('in /metrics have histograms as Prometheus has them', async () => {
+    const seconds = new Histogram([0.1, 1]);
+    for (const value of [0.05, 0.1, 0.5, 7]) seconds.observe(value);
+    const metrics: AnyMetric[] = [
+      { name: 'took_seconds', help: 'T.', type: 'histogram', value: seconds.snapshot(), labels: { kind: 'a' } },
+    ];
+    const members = membersOf([node('n', ['tab-a'], { metrics })], SERVICES);
+    const { body } = await metricsText(members);
+    assert.match(body, /^# TYPE took_seconds histogram$/m);
+    const found = samples(body);
+    const labels = 'kind="a",service="a",node="n",type="es-bulk-out"';
+    for (const [bound, count] of [
+      ['0.1', 2],
+      ['1', 3],
+      ['+Inf', 4],
+    ] as const) {
+      assert.equal(found.get(`took_seconds_bucket{${labels},le="${bound}"}`), count);
+    }
+    assert.equal(found.get(`took_seconds_sum{${labels}}`), 7.65);
+    assert.equal(found.get(`took_seconds_count{${labels}}`), 4);
+    assert.equal((metricGroups(members)['a'] as Record<string, number>)['took_seconds_count'], 4);
   });
 
   it('in /metrics keep a metric apart by the labels of its node, which the node cannot forge', () => {
