@@ -13,6 +13,13 @@ export interface AccessToken {
   readonly expiresAt: number;
 }
 
+/** Where processes with the same credentials leave their token for each other. */
+export interface SharedToken {
+  /** The token that another process, or an earlier one, has left. */
+  read(): Promise<AccessToken | undefined>;
+  write(token: AccessToken): Promise<void>;
+}
+
 /** Settings of a {@link TokenCache}. */
 export interface TokenCacheOptions {
   /** Asks the remote system for a token. An error `REFUSED` says that the credentials are at fault. */
@@ -64,6 +71,9 @@ export class TokenCache {
   private uselessInRow = 0;
   private obtained = 0;
   private failures = 0;
+  private shared: SharedToken | undefined;
+  /** The token that was dropped last: one that is left by others must be another one. */
+  private dropped: string | undefined;
   private timer: Timer | undefined;
 
   constructor(options: TokenCacheOptions) {
@@ -103,6 +113,7 @@ export class TokenCache {
     const { clock, refusalPause } = this.options;
     const useless = clock.now() - token.obtainedAt < USABLE_FOR_MS;
     this.token = undefined;
+    this.dropped = value;
     this.uselessInRow = useless ? this.uselessInRow + 1 : 0;
     if (this.uselessInRow < 2) return;
     // New tokens do not help. Without a pause, each request would now cost a request for a token as well.
@@ -132,6 +143,14 @@ export class TokenCache {
     this.failureListeners.add(listener);
     return () => {
       this.failureListeners.delete(listener);
+    };
+  }
+
+  /** Uses the tokens of other processes from now on, and leaves them its own. Gives back the function that ends this. */
+  shareThrough(shared: SharedToken): () => void {
+    this.shared = shared;
+    return () => {
+      if (this.shared === shared) this.shared = undefined;
     };
   }
 
@@ -175,6 +194,14 @@ export class TokenCache {
 
   private async request(): Promise<AccessToken> {
     const { clock, logger, fetch } = this.options;
+    const left = this.shared ? await this.readShared() : undefined;
+    if (this.stopping.signal.aborted) throw new ContactError('CLOSED', { attempted: 'get an access token' });
+    if (left) {
+      this.token = left;
+      this.failure = undefined;
+      this.tell(this.listeners, left);
+      return left;
+    }
     const obtainedAt = clock.now();
     try {
       const { value, lifetimeMs } = await fetch(this.stopping.signal);
@@ -187,10 +214,20 @@ export class TokenCache {
       this.failedInRow = 0;
       this.failure = undefined;
       this.tell(this.listeners, token);
+      // Whoever cannot be left a token gets one of its own.
+      this.shared?.write(token).catch(() => {});
       return token;
     } catch (thrown) {
       throw this.remember(toContactError(thrown, 'get an access token'));
     }
+  }
+
+  /** A token of another process that is worth using: still young, and not one that was refused here. */
+  private async readShared(): Promise<AccessToken | undefined> {
+    const left = await this.shared?.read().catch(() => undefined);
+    if (!left || left.value === this.dropped || this.options.clock.now() >= this.renewalTime(left)) return undefined;
+    registerSecret(left.value);
+    return left;
   }
 
   private tell<News>(listeners: ReadonlySet<(news: News) => void>, news: News): void {

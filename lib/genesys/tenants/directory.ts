@@ -113,24 +113,24 @@ export class FixedDirectory implements TenantDirectory {
   close(): void {}
 }
 
-/** One organization for whatever tenant a message names. */
+/** One organization for whatever tenant a message names. It belongs to none of them: its `tenantId` is empty. */
 export class SingleDirectory implements TenantDirectory {
   readonly problem = undefined;
   readonly size = 1;
+  private readonly organization: TenantOrganization;
 
-  constructor(private readonly organization: Omit<TenantOrganization, 'tenantId'>) {}
+  constructor(organization: Omit<TenantOrganization, 'tenantId'>) {
+    this.organization = { ...organization, tenantId: '' };
+  }
 
   async find(tenantId: string, { organizationId }: OrganizationChoice): Promise<TenantOrganization> {
     const { organization } = this;
-    const tenant = { ...organization, tenantId };
-    const organizations = new Map([[organization.organizationId, tenant]]);
+    const organizations = new Map([[organization.organizationId, organization]]);
     return chooseOrganization({ tenantId, organizations, defaultId: organization.organizationId }, { organizationId });
   }
 
   ofIntegration(integrationId: string): TenantOrganization | undefined {
-    const { organization } = this;
-    // Whose it is cannot be told: every tenant has it.
-    return organization.integrationId === integrationId ? { ...organization, tenantId: '' } : undefined;
+    return this.organization.integrationId === integrationId ? this.organization : undefined;
   }
 
   onChange(): () => void {
