@@ -20,10 +20,19 @@ export interface SharedToken {
   write(token: AccessToken): Promise<void>;
 }
 
+/** A token as it was fetched. */
+export interface FetchedToken {
+  value: string;
+  /** From when it was obtained to when it expires, in milliseconds. */
+  lifetimeMs: number;
+  /** When it was obtained, in milliseconds since the epoch; just now when left out. */
+  obtainedAt?: number;
+}
+
 /** Settings of a {@link TokenCache}. */
 export interface TokenCacheOptions {
   /** Asks the remote system for a token. An error `REFUSED` says that the credentials are at fault. */
-  fetch(signal: AbortSignal): Promise<{ value: string; lifetimeMs: number }>;
+  fetch(signal: AbortSignal): Promise<FetchedToken>;
   /** The part of its lifetime after which a token is renewed; default 0.8, so that it works for tokens of any lifetime. */
   renewAt?: number;
   /** How long a failure is answered from memory, growing with each one in a row; default 1 s to 60 s. */
@@ -202,9 +211,9 @@ export class TokenCache {
       this.tell(this.listeners, left);
       return left;
     }
-    const obtainedAt = clock.now();
+    const asked = clock.now();
     try {
-      const { value, lifetimeMs } = await fetch(this.stopping.signal);
+      const { value, lifetimeMs, obtainedAt = asked } = await fetch(this.stopping.signal);
       registerSecret(value);
       const token = { value, obtainedAt, expiresAt: obtainedAt + lifetimeMs };
       if (this.token && obtainedAt - this.token.obtainedAt >= USABLE_FOR_MS) this.uselessInRow = 0;

@@ -1,3 +1,4 @@
+import { parseJson, readable, retryAfterHeaderMs } from '../core/answers';
 import { ContactError, type ErrorCode } from '../core/errors';
 import type { HttpAnswer, HttpVerb } from '../core/http';
 import type { RemoteCount } from '../core/rate-limit';
@@ -5,7 +6,6 @@ import type { Verdict } from '../core/verdicts';
 
 /** How long to wait after a 429 that does not say: the vendor's Java SDK takes the same. */
 const DEFAULT_RETRY_AFTER_MS = 3_000;
-const LONGEST_EXCERPT = 160;
 
 /**
  * Sorts an answer of the platform API. `what` says what was attempted, as a clause. 401 and 403 are both `refused`;
@@ -36,10 +36,8 @@ export function judgeAnswer(method: HttpVerb, what: string, answer: HttpAnswer):
 
 /** How long a 429 asks to wait: its header in seconds or as a date, else the number in its text. */
 export function retryAfterMsOf({ headers, text }: HttpAnswer): number {
-  const header = headers['retry-after'] ?? '';
-  if (/^\d+(\.\d+)?$/.test(header)) return Number(header) * 1_000;
-  const date = Date.parse(header);
-  if (!Number.isNaN(date)) return Math.max(0, date - Date.now());
+  const inHeader = retryAfterHeaderMs({ headers });
+  if (inHeader !== undefined) return inHeader;
   const inText = /in \[(\d+)\] seconds/.exec(text)?.[1];
   return inText === undefined ? DEFAULT_RETRY_AFTER_MS : Number(inText) * 1_000;
 }
@@ -66,25 +64,4 @@ export function errorTextOf({ headers, text }: HttpAnswer): string {
   const contextId = field('contextId') ?? headers['inin-correlation-id'];
   const said = code || message ? [code, message].filter(Boolean).join(': ') : readable(text);
   return `${said || 'without a text'}${contextId ? ` (context ${contextId})` : ''}`;
-}
-
-/** A JSON object, or `undefined` for anything else. */
-export function parseJson(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function readable(text: string): string {
-  const plain = text
-    .replace(/<(script|style)[\s\S]*?<\/\1>/gi, ' ')
-    .replace(/<[^>]*>/g, ' ')
-    .replace(/\s+/g, ' ')
-    .trim();
-  return plain.length > LONGEST_EXCERPT ? `${plain.slice(0, LONGEST_EXCERPT)}…` : plain;
 }

@@ -1,6 +1,7 @@
+import { parseJson } from '../core/answers';
 import type { HttpClient } from '../core/http';
 import type { GenesysAccountOptions } from './account';
-import { judgeAnswer, parseJson } from './answers';
+import { judgeAnswer } from './answers';
 import { requestToken } from './oauth';
 
 /** What a successful check has found. */

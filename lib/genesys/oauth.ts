@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
+import { parseJson } from '../core/answers';
 import { type Clock, systemClock, type Timer } from '../core/clock';
 import { ContactError } from '../core/errors';
 import { type HttpAnswer, HttpClient } from '../core/http';
 import { RateLimit } from '../core/rate-limit';
 import { registerSecret } from '../core/redaction';
 import { TokenCache } from '../core/token-cache';
-import { errorTextOf, parseJson, retryAfterMsOf } from './answers';
+import { errorTextOf, retryAfterMsOf } from './answers';
 
 /** What it takes to get a token from Genesys Cloud with the grant "client credentials". */
 export interface GenesysCredentials {
