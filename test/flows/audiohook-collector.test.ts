@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type BooksSnapshot, isBalanced } from '../../lib/core/books';
 import { until } from '../nodes/helper';
 import { type FlowEntry, type NodeRed, ROOT, startNodeRed } from '../services/node-red';
-import { repetitions } from '../services/requirements';
+import { repetitions, requireService } from '../services/requirements';
 import { type ElasticsearchSimulator, startElasticsearchSimulator } from '../simulators/elasticsearch';
 import { defaultClient, type GenesysSimulator, numberOf, startGenesysSimulator } from '../simulators/genesys';
 
@@ -48,7 +49,7 @@ describe('the AudioHook collector', function () {
   let elastic: ElasticsearchSimulator;
   let nodeRed: NodeRed;
 
-  const start = async (changes: Record<string, unknown> = {}) => {
+  const start = async (changes: Record<string, unknown> = {}, env: Record<string, string> = {}) => {
     genesys = await startGenesysSimulator({ rateLimitPerMinute: Number.POSITIVE_INFINITY });
     elastic = await startElasticsearchSimulator();
     nodeRed = await startNodeRed({
@@ -64,6 +65,7 @@ describe('the AudioHook collector', function () {
         BULK_MAX_SECONDS: '0.5',
         RETRY_BASE_SLEEP: '0.2',
         RETRY_MAX_SLEEP: '1',
+        ...env,
       },
     });
     await until(
@@ -234,5 +236,44 @@ describe('the AudioHook collector', function () {
     assert.equal(after!.routes, before.routes);
     assert.equal(genesys.channels.filter(({ sockets }) => sockets > 0).length, 1);
     assert.ok(!nodeRed.log().includes('MaxListenersExceededWarning'));
+  });
+
+  describe('with a real Elasticsearch', () => {
+    const real = requireService('elasticsearch');
+    const index = `audiohook-${randomUUID()}`;
+    const ask = async (path: string, method = 'GET') =>
+      (await fetch(`${real.location}/${index}${path}`, { method })).json();
+
+    after(async () => {
+      await ask('', 'DELETE');
+    });
+
+    it(`stores every event once although Node-RED is killed ${KILLS} times`, async () => {
+      await start(
+        {},
+        { ELASTIC_URL: real.location, ELASTIC_INDEX: index, ELASTIC_AUTH: process.env['ELASTICSEARCH_AUTH'] ?? '' },
+      );
+      const run = genesys.generate({ count: 1_000_000, ratePerSecond: 1_000, code: 'AUDIOHOOK-0001' });
+      for (let kill = 0; kill < KILLS; kill += 1) {
+        const before = run.sent;
+        await until(() => run.sent > before + 700, 'traffic', 20_000);
+        await nodeRed.kill();
+        await nodeRed.restart();
+      }
+      run.stop();
+      await run.done;
+      const count = async () => {
+        await ask('/_refresh', 'POST');
+        return ((await ask('/_search?size=0&track_total_hits=true')) as { hits: { total: { value: number } } }).hits
+          .total.value;
+      };
+      await until(async () => (await count()) >= run.sent, 'all events', 60_000);
+      await until(async () => {
+        const { queued, inFlight } = await books();
+        return queued + inFlight === 0;
+      });
+      assert.equal(await count(), run.sent);
+      assert.ok(isBalanced(await books()));
+    });
   });
 });

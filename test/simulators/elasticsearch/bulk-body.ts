@@ -188,7 +188,7 @@ class ActionReader {
     try {
       parsed = JSON.parse(raw);
     } catch (error) {
-      throw contentParse((error as Error).message);
+      throw contentParse((error as Error).message, raw);
     }
     if (tokenOf(parsed) !== 'START_OBJECT') throw malformed(`expected START_OBJECT but found [${tokenOf(parsed)}]`);
     const entries = Object.entries(parsed as Record<string, unknown>);

@@ -44,8 +44,16 @@ export function validationFailed(failures: readonly string[]): ElasticError {
   return new ElasticError(400, { type: 'action_request_validation_exception', reason });
 }
 
-/** JSON that cannot be read, outside a document. */
-export function contentParse(reason: string): ElasticError {
+/** JSON that cannot be read, outside a document; with the text itself, one that ends too early is told apart. */
+export function contentParse(reason: string, text?: string): ElasticError {
+  const position = /at position (\d+)/.exec(reason)?.[1];
+  if (text !== undefined && (position === undefined || Number(position) === text.length)) {
+    return new ElasticError(400, {
+      type: 'x_content_e_o_f_exception',
+      reason: '[1:1] Unexpected end of file',
+      caused_by: { type: 'json_e_o_f_exception', reason },
+    });
+  }
   return new ElasticError(400, {
     type: 'x_content_parse_exception',
     reason: `[1:1] ${reason}`,

@@ -270,7 +270,7 @@ describe('the Elasticsearch simulator', () => {
     it('refuses JSON that is cut off in an action line', async () => {
       await start();
       const answer = await bulk(['{"index":{"_index":"a"', {}]);
-      assert.deepEqual([answer.status, typeOf(answer)], [400, 'x_content_parse_exception']);
+      assert.deepEqual([answer.status, typeOf(answer)], [400, 'x_content_e_o_f_exception']);
     });
 
     it('keeps ids apart whatever characters they have', async () => {
