@@ -18,8 +18,11 @@ export interface Delivery {
 export type DeliveryOutcome =
   /** Done: the source may forget the message. */
   | { kind: 'acknowledge' }
-  /** Not now: the source delivers it again, `delayMs` from now at the earliest (its own ladder when left out). */
-  | { kind: 'retry'; delayMs?: number; error?: ContactError }
+  /**
+   * Not now: the source delivers it again, `delayMs` from now at the earliest (its own ladder when left out). With
+   * `isCounted: false` nothing was tried: the message comes back under the same number of the attempt.
+   */
+  | { kind: 'retry'; delayMs?: number; isCounted?: boolean; error?: ContactError }
   /** Never: the source puts the message aside together with the reason. */
   | { kind: 'dead-letter'; error: ContactError };
 

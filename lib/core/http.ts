@@ -90,6 +90,20 @@ export class HttpClient {
 
   /** Sends one request, once. */
   async send(request: HttpRequest): Promise<HttpAnswer> {
+    const { data, ...answer } = await this.exchange<string>(request, 'text');
+    return { ...answer, text: data ?? '' };
+  }
+
+  /** Sends one request, once, for an answer that is no text. */
+  async sendForBytes(request: HttpRequest): Promise<Omit<HttpAnswer, 'text'> & { bytes: Buffer }> {
+    const { data, ...answer } = await this.exchange<Buffer>(request, 'arraybuffer');
+    return { ...answer, bytes: data ?? Buffer.alloc(0) };
+  }
+
+  private async exchange<Data>(
+    request: HttpRequest,
+    responseType: 'text' | 'arraybuffer',
+  ): Promise<{ status: number; headers: Record<string, string>; data: Data | undefined }> {
     const { method, url, query, headers, body, signal, timeoutMs = DEFAULT_TIMEOUT_MS } = request;
     const abort = new AbortController();
     const stop = () => abort.abort();
@@ -101,9 +115,10 @@ export class HttpClient {
       stop();
     }, timeoutMs);
     try {
-      const answer = await this.axios.request<string>({
+      const answer = await this.axios.request<Data | undefined>({
         method,
         url,
+        responseType,
         signal: abort.signal,
         ...(query ? { params: query } : {}),
         headers: { ...(isJson(body) ? { 'Content-Type': 'application/json' } : {}), ...headers },
@@ -111,7 +126,7 @@ export class HttpClient {
       });
       const received: Record<string, string> = {};
       for (const [name, value] of Object.entries(answer.headers)) received[name.toLowerCase()] = String(value);
-      return { status: answer.status, headers: received, text: answer.data ?? '' };
+      return { status: answer.status, headers: received, data: answer.data };
     } catch (thrown) {
       if (signal?.aborted) throw closedError(request);
       throw failure(request, thrown, timedOut ? `no whole answer within ${timeoutMs / 1_000} s` : undefined);
@@ -140,7 +155,6 @@ export class HttpClient {
       // A redirect would carry the credentials to another place.
       maxRedirects: 0,
       maxContentLength: LARGEST_ANSWER_BYTES,
-      responseType: 'text',
       transformRequest: [asItIs],
       transformResponse: [asItIs],
       validateStatus: () => true,

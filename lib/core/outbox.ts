@@ -378,7 +378,7 @@ export class Outbox<Context> {
 }
 
 function isFailure(verdict: Verdict): boolean {
-  return verdict.kind === 'unknown' || (verdict.kind === 'busy' && verdict.fault === 'failure');
+  return verdict.kind === 'unknown' || ('fault' in verdict && verdict.fault === 'failure');
 }
 
 function emptyReport(entries: readonly { bytes: number }[], tookMs: number): BatchReport {

@@ -40,7 +40,7 @@ function exchange(
   agent: Agent,
   config: InternalAxiosRequestConfig,
   largestAnswerBytes: number,
-): Promise<AxiosResponse<string>> {
+): Promise<AxiosResponse<string | Buffer>> {
   const { origin, pathname, search } = new URL(config.url ?? '');
   const query = config.params === undefined ? '' : queryOf(config.params as Record<string, unknown>, search);
   const options: Dispatcher.DispatchOptions = {
@@ -88,7 +88,8 @@ function exchange(
       },
       onComplete: () => {
         finish();
-        const data = (chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)).toString('utf8');
+        const bytes = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
+        const data = config.responseType === 'arraybuffer' ? bytes : bytes.toString('utf8');
         resolve({ data, status, statusText: '', headers: received, config });
       },
       onError: (error) => {

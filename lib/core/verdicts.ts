@@ -6,7 +6,8 @@ import type { ContactError } from './errors';
  *
  * - `delivered`: it is there.
  * - `duplicate`: it was there already, which is fine.
- * - `rejected`: the data is at fault; it goes to the failure output and is never retried.
+ * - `rejected`: the data is at fault; it goes to the failure output and is never retried. With the `fault` `failure`
+ *   it is the remote system that is unwell, and what was sent must not be sent again.
  * - `busy`: try again later. `fault` is `limit` when we were merely too fast (does not count for the breaker) and
  *   `failure` when the remote system is unwell (does).
  * - `refused`: credentials or rights are at fault; everything is kept and the user is told.
@@ -15,7 +16,7 @@ import type { ContactError } from './errors';
 export type Verdict =
   | { kind: 'delivered' }
   | { kind: 'duplicate' }
-  | { kind: 'rejected'; error: ContactError }
+  | { kind: 'rejected'; error: ContactError; fault?: 'failure' }
   | { kind: 'busy'; error: ContactError; fault: 'limit' | 'failure' }
   | { kind: 'refused'; error: ContactError }
   | { kind: 'unknown'; error: ContactError };

@@ -7,7 +7,7 @@ import { mediaTypeOf, mimeOf } from './mime';
 export const LONGEST_TEXT = 2_000;
 /** `request.bytes.max` of the platform, less what the envelope of a message needs. */
 const LARGEST_MESSAGE_BYTES = 500_000;
-/** Longer ids cannot be keys of every store. */
+/** In bytes: longer ids cannot be keys of every store. */
 const LONGEST_ID = 256;
 const MEDIA_TYPES: readonly MediaType[] = ['Image', 'Video', 'Audio', 'File', 'Link'];
 const IDENTITY_TYPES: readonly IdentityType[] = ['Email', 'Phone', 'Opaque'];
@@ -219,7 +219,7 @@ function readMetadata(given: unknown, problems: string[]): Record<string, string
 function requiredId(given: Json, name: string, problems: string[]): string {
   const value = optionalText(given, name, problems);
   if (value === undefined) problems.push(`${name} is required`);
-  else if (value.length > LONGEST_ID) problems.push(`${name} must have at most ${LONGEST_ID} characters`);
+  else if (Buffer.byteLength(value) > LONGEST_ID) problems.push(`${name} must have at most ${LONGEST_ID} bytes`);
   return value ?? '';
 }
 

@@ -71,6 +71,13 @@ for (const options of kinds) {
       assert.equal(seen[0]?.headers.authorization, headers.Authorization);
     });
 
+    it('gives an answer as bytes to who asks for them', async () => {
+      const bytes = Buffer.from([0, 255, 128, 10]);
+      handle = (_request, response) => response.writeHead(200, { 'Content-Type': 'image/png' }).end(bytes);
+      const answer = await client.sendForBytes({ method: 'GET', url });
+      assert.deepEqual([answer.status, answer.headers['content-type'], answer.bytes], [200, 'image/png', bytes]);
+    });
+
     it('puts the query behind the address and leaves out what is undefined', async () => {
       await client.send({ method: 'GET', url: `${url}/x`, query: { a: 'b c', n: 1, none: undefined, yes: true } });
       assert.deepEqual(

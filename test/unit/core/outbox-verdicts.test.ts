@@ -115,6 +115,15 @@ describe('outbox that sends one by one', () => {
     assert.equal(ended.length, 9);
   });
 
+  it('counts an entry that must not be sent again as a failure when the remote system was unwell', async () => {
+    answer = () => [{ kind: 'rejected', error, fault: 'failure' }];
+    open({ breaker: { minimumCalls: 10 } });
+    offer(...Array.from({ length: 10 }, (_, n) => `${n}`));
+    await time.tickAsync(0);
+    assert.equal(outbox.breakerState, 'open');
+    assert.equal(ended.length, 10);
+  });
+
   it('does not count limits and refusals as failures', async () => {
     for (const verdict of [TOO_FAST, REFUSED]) {
       answer = () => verdict;

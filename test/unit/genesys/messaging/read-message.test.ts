@@ -100,7 +100,7 @@ describe('a message of the queue', () => {
     ['nothing', undefined, /no JSON object/],
     ['no id', { ...message, messageId: '' }, /messageId is required/],
     ['an id that is no text', { ...message, messageId: 7 }, /messageId must be a text/],
-    ['an id that is too long', { ...message, messageId: 'x'.repeat(257) }, /messageId must have at most 256/],
+    ['an id that is too long', { ...message, messageId: 'x'.repeat(257) }, /messageId must have at most 256 bytes/],
     ['no tenant', { ...message, tenantId: undefined }, /tenantId is required/],
     ['an unknown mode', { ...message, mode: 'outbound' }, /mode must be one of inbound, agentless, agent/],
     ['no customer', { ...message, from: undefined }, /from.id, the customer, is required/],
