@@ -68,6 +68,12 @@ export class Books {
     return { ...this.settled };
   }
 
+  /** Waiting messages go into other books, which receive them at the same moment. */
+  handOver(count = 1): void {
+    this.received -= count;
+    this.queued -= count;
+  }
+
   /** All accounts, as they are now. */
   snapshot(): BooksSnapshot {
     return { received: this.received, ...this.settled, queued: this.queued, inFlight: this.inFlight };
@@ -77,6 +83,15 @@ export class Books {
   get balanced(): boolean {
     return isBalanced(this.snapshot());
   }
+}
+
+/** Several books as one. */
+export function sumOfBooks(books: readonly BooksSnapshot[]): BooksSnapshot {
+  const sum = new Books().snapshot();
+  for (const each of books) {
+    for (const account of Object.keys(sum) as (keyof BooksSnapshot)[]) sum[account] += each[account];
+  }
+  return sum;
 }
 
 /** Whether a snapshot adds up and no account is negative. */

@@ -143,6 +143,12 @@ export class Outbox<Context> {
     this.options.spool.settle([], this.books.totals());
   }
 
+  /** Ends the pause after a failure: what was at fault has been put right. */
+  retryNow(): void {
+    this.pausedUntil = 0;
+    this.pump();
+  }
+
   /**
    * Stops the intake, sends what waits for as long as `withinMs` allows, and closes the spool. Answers what a spool in
    * memory still holds.

@@ -63,6 +63,7 @@ export class RateLimit {
   private waitingNow = 0;
   /** Ends the wait for the next turn, of which there is only one at a time. */
   private waking: AbortController | undefined;
+  private resets = 0;
   /** The turn that was asked for last: the next one is given after it. */
   private last: Promise<void> = Promise.resolve();
 
@@ -100,6 +101,7 @@ export class RateLimit {
   /** Begins a new window at once, for whoever waits too; a pause stays. */
   async reset(): Promise<void> {
     await this.own.reset();
+    this.resets += 1;
     this.waking?.abort();
   }
 
@@ -151,9 +153,11 @@ export class RateLimit {
 
   private async take(signal: AbortSignal | undefined): Promise<void> {
     while (!signal?.aborted) {
+      const { resets } = this;
       const waitMs = this.pausedForMs || (await this.consume());
       if (waitMs === 0) return;
-      await this.wait(waitMs, signal);
+      // What was found out just before a reset is out of date.
+      if (resets === this.resets) await this.wait(waitMs, signal);
     }
     throw new ContactError('CLOSED', { attempted: WAITING });
   }

@@ -13,13 +13,6 @@ export interface AccessToken {
   readonly expiresAt: number;
 }
 
-/** Where processes with the same credentials leave their token for each other. */
-export interface SharedToken {
-  /** The token that another process, or an earlier one, has left. */
-  read(): Promise<AccessToken | undefined>;
-  write(token: AccessToken): Promise<void>;
-}
-
 /** A token as it was fetched. */
 export interface FetchedToken {
   value: string;
@@ -33,6 +26,8 @@ export interface FetchedToken {
 export interface TokenCacheOptions {
   /** Asks the remote system for a token. An error `REFUSED` says that the credentials are at fault. */
   fetch(signal: AbortSignal): Promise<FetchedToken>;
+  /** Called with a token that is dropped, so that `fetch` does not find it somewhere else again. */
+  onDropped?(value: string): void;
   /** The part of its lifetime after which a token is renewed; default 0.8, so that it works for tokens of any lifetime. */
   renewAt?: number;
   /** How long a failure is answered from memory, growing with each one in a row; default 1 s to 60 s. */
@@ -80,9 +75,6 @@ export class TokenCache {
   private uselessInRow = 0;
   private obtained = 0;
   private failures = 0;
-  private shared: SharedToken | undefined;
-  /** The token that was dropped last: one that is left by others must be another one. */
-  private dropped: string | undefined;
   private timer: Timer | undefined;
 
   constructor(options: TokenCacheOptions) {
@@ -92,6 +84,7 @@ export class TokenCache {
       refusalPause: { baseMs: 5_000, maxMs: 300_000 },
       clock: systemClock,
       logger: silentLogger,
+      onDropped: () => {},
       ...options,
     };
   }
@@ -122,7 +115,7 @@ export class TokenCache {
     const { clock, refusalPause } = this.options;
     const useless = clock.now() - token.obtainedAt < USABLE_FOR_MS;
     this.token = undefined;
-    this.dropped = value;
+    this.options.onDropped(value);
     this.uselessInRow = useless ? this.uselessInRow + 1 : 0;
     if (this.uselessInRow < 2) return;
     // New tokens do not help. Without a pause, each request would now cost a request for a token as well.
@@ -152,14 +145,6 @@ export class TokenCache {
     this.failureListeners.add(listener);
     return () => {
       this.failureListeners.delete(listener);
-    };
-  }
-
-  /** Uses the tokens of other processes from now on, and leaves them its own. Gives back the function that ends this. */
-  shareThrough(shared: SharedToken): () => void {
-    this.shared = shared;
-    return () => {
-      if (this.shared === shared) this.shared = undefined;
     };
   }
 
@@ -203,14 +188,6 @@ export class TokenCache {
 
   private async request(): Promise<AccessToken> {
     const { clock, logger, fetch } = this.options;
-    const left = this.shared ? await this.readShared() : undefined;
-    if (this.stopping.signal.aborted) throw new ContactError('CLOSED', { attempted: 'get an access token' });
-    if (left) {
-      this.token = left;
-      this.failure = undefined;
-      this.tell(this.listeners, left);
-      return left;
-    }
     const asked = clock.now();
     try {
       const { value, lifetimeMs, obtainedAt = asked } = await fetch(this.stopping.signal);
@@ -223,20 +200,10 @@ export class TokenCache {
       this.failedInRow = 0;
       this.failure = undefined;
       this.tell(this.listeners, token);
-      // Whoever cannot be left a token gets one of its own.
-      this.shared?.write(token).catch(() => {});
       return token;
     } catch (thrown) {
       throw this.remember(toContactError(thrown, 'get an access token'));
     }
-  }
-
-  /** A token of another process that is worth using: still young, and not one that was refused here. */
-  private async readShared(): Promise<AccessToken | undefined> {
-    const left = await this.shared?.read().catch(() => undefined);
-    if (!left || left.value === this.dropped || this.options.clock.now() >= this.renewalTime(left)) return undefined;
-    registerSecret(left.value);
-    return left;
   }
 
   private tell<News>(listeners: ReadonlySet<(news: News) => void>, news: News): void {

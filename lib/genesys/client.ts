@@ -10,7 +10,7 @@ import type { GenesysAccess } from './oauth';
 /** One call of the platform API. */
 export interface GenesysCall {
   query?: Record<string, string | number | boolean | undefined>;
-  /** Sent as JSON; nothing when left out. */
+  /** Sent as JSON, a text as the JSON it is; nothing when left out. */
   body?: unknown;
   signal?: AbortSignal;
   /** What is attempted, as a clause for errors: `create a notification channel`. */
@@ -26,7 +26,7 @@ export interface GenesysCall {
 export interface GenesysClientOptions {
   /** Base address of the platform API, without a slash at the end. */
   apiUrl: string;
-  access: GenesysAccess;
+  access: Pick<GenesysAccess, 'tokens' | 'limit' | 'http'>;
   /** For one exchange, in milliseconds; default 15,000. */
   timeoutMs?: number;
   /** How often a call is sent at most before its error is told; default 4. */
@@ -109,7 +109,10 @@ export class GenesysClient {
       .send({
         method,
         url: `${apiUrl}${path}`,
-        headers: { Authorization: `Bearer ${token}` },
+        headers: {
+          Authorization: `Bearer ${token}`,
+          ...(typeof body === 'string' ? { 'Content-Type': 'application/json' } : {}),
+        },
         what,
         timeoutMs,
         ...(query ? { query } : {}),

@@ -6,6 +6,8 @@ import { type HttpAnswer, HttpClient } from '../core/http';
 import { RateLimit } from '../core/rate-limit';
 import { registerSecret } from '../core/redaction';
 import { TokenCache } from '../core/token-cache';
+import { RationedToken } from '../store/rationed-token';
+import type { StateStore } from '../store/store';
 import { errorTextOf, retryAfterMsOf } from './answers';
 
 /** What it takes to get a token from Genesys Cloud with the grant "client credentials". */
@@ -27,6 +29,8 @@ export interface GenesysAccess {
   /** The calls that the token may make. */
   readonly limit: RateLimit;
   readonly http: HttpClient;
+  /** Keeps the token in a store from now on, encrypted, for other processes too. Gives back the function that ends this. */
+  shareThrough(store: StateStore): () => void;
 }
 
 interface SharedAccess extends GenesysAccess {
@@ -71,13 +75,28 @@ export function useAccess(
 function createAccess(credentials: GenesysCredentials, clock: Clock): SharedAccess {
   const http = new HttpClient({ adapter: 'undici' });
   const limit = new RateLimit({ turns: CALLS_A_MINUTE, windowMs: 60_000, clock });
-  const fetch = async (signal: AbortSignal) => {
+  const { loginUrl, clientId, clientSecret: secret } = credentials;
+  let shared: RationedToken | undefined;
+  const request = async (signal: AbortSignal) => {
     const token = await requestToken(http, credentials, signal);
     // Genesys counts by token.
     await limit.reset();
     return token;
   };
-  return { http, limit, tokens: new TokenCache({ fetch, clock }), users: 0, ending: undefined };
+  const tokens = new TokenCache({
+    fetch: (signal) => shared?.fetch(signal) ?? request(signal),
+    onDropped: (value) => shared?.reject(value),
+    clock,
+  });
+  const shareThrough = (store: StateStore) => {
+    const name = `genesys ${loginUrl} ${clientId}`;
+    const own = new RationedToken({ store, name, secret, request, clock });
+    shared = own;
+    return () => {
+      if (shared === own) shared = undefined;
+    };
+  };
+  return { http, limit, tokens, shareThrough, users: 0, ending: undefined };
 }
 
 /**

@@ -5,7 +5,6 @@ import type { StateStore } from '../../store/store';
 import { GenesysClient } from '../client';
 import { useAccess } from '../oauth';
 import type { TenantDirectory } from './directory';
-import { sharedToken } from './shared-token';
 import type { OrganizationChoice, TenantOrganization } from './tenant';
 
 /** What organizations have when the tenants do not say. */
@@ -123,8 +122,7 @@ export class Organization {
   }
 
   private share(): () => void {
-    if (!this.sharing) return () => {};
-    return this.access.access.tokens.shareThrough(sharedToken(this.sharing.store, this.settingsNow));
+    return this.sharing ? this.access.access.shareThrough(this.sharing.store) : () => {};
   }
 
   private sharedTurns({ redis, processes }: OrganizationSharing): SharedTurns {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import FakeTimers from '@sinonjs/fake-timers';
 import { ContactError } from '../../../lib/core/errors';
 import { MASK, redact } from '../../../lib/core/redaction';
-import { type AccessToken, type SharedToken, TokenCache } from '../../../lib/core/token-cache';
+import { TokenCache } from '../../../lib/core/token-cache';
 
 type Issue = (number: number) => Promise<{ value: string; lifetimeMs: number }>;
 
@@ -224,53 +224,5 @@ describe('token cache', () => {
     cache.close();
     await waiting;
     assert.ok(aborted);
-  });
-
-  describe('shared with other processes', () => {
-    let left: AccessToken | undefined;
-    const shared: SharedToken = {
-      read: async () => left,
-      write: async (token) => {
-        left = token;
-      },
-    };
-
-    beforeEach(() => {
-      left = undefined;
-    });
-
-    it('uses the token that another has left, and leaves its own', async () => {
-      const [one, other] = [cacheOf(issuing(100_000)), cacheOf(issuing(100_000))];
-      for (const cache of [one, other]) cache.shareThrough(shared);
-      await settled(one.get());
-      assert.equal((await settled(other.get())).value, 'token-number-1');
-      assert.equal(requests, 1);
-      await time.tickAsync(85_000);
-      for (const cache of [one, other, one, other]) await settled(cache.get());
-      assert.equal(requests, 2);
-      assert.equal((await settled(other.get())).value, 'token-number-2');
-    });
-
-    it('takes no token back that was refused here', async () => {
-      const cache = cacheOf(issuing(100_000));
-      cache.shareThrough(shared);
-      const { value } = await settled(cache.get());
-      cache.invalidate(value);
-      assert.equal((await settled(cache.get())).value, 'token-number-2');
-    });
-
-    it('gets a token of its own where nothing can be read or written', async () => {
-      const cache = cacheOf(issuing(100_000));
-      const broken = () => Promise.reject(new Error('the store is away'));
-      cache.shareThrough({ read: broken, write: broken });
-      assert.equal((await settled(cache.get())).value, 'token-number-1');
-    });
-
-    it('shares no more when that has ended', async () => {
-      const cache = cacheOf(issuing(100_000));
-      cache.shareThrough(shared)();
-      await settled(cache.get());
-      assert.equal(left, undefined);
-    });
   });
 });

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { seal, unseal } from '../../../../lib/core/sealing';
 import type { TenantDirectory } from '../../../../lib/genesys/tenants/directory';
 import { Organizations } from '../../../../lib/genesys/tenants/organizations';
-import { sharedToken } from '../../../../lib/genesys/tenants/shared-token';
 import type { TenantOrganization } from '../../../../lib/genesys/tenants/tenant';
 import { MemoryStore } from '../../../../lib/store/memory';
+import { RationedToken } from '../../../../lib/store/rationed-token';
 import {
   defaultClient,
   defaultIntegration,
@@ -100,12 +100,26 @@ describe('organizations', () => {
     const store = new MemoryStore();
     const sharing = { store, redis: { status: 'end' }, processes: () => 2 };
     await look(open(sharing));
-    const left = (await store.entries('tokens/')).map(([, value]) => String(value));
-    assert.equal(left.length, 1);
-    assert.ok(!left[0]?.includes(genesys.tokens[0]?.value ?? '?'));
-    const shared = sharedToken(store, settings);
-    assert.equal((await shared.read())?.value, genesys.tokens[0]?.value);
-    assert.equal(await sharedToken(store, { ...settings, clientSecret: 'another' }).read(), undefined);
+    const [token] = genesys.tokens;
+    const left = await store.entries('');
+    assert.ok(left.length > 0);
+    assert.ok(!JSON.stringify(left).includes(token?.value ?? '?'));
+    // Another process has nothing but the store in common.
+    const shared = new RationedToken({
+      store,
+      name: `genesys ${genesys.url} ${defaultClient.id}`,
+      secret: defaultClient.secret,
+      request: () => assert.fail('it asks for a token of its own'),
+    });
+    assert.equal((await shared.fetch(new AbortController().signal)).value, token?.value);
+  });
+
+  it('ask for a new token when the shared one is no longer accepted', async () => {
+    const organizations = open({ store: new MemoryStore(), redis: { status: 'end' }, processes: () => 2 });
+    await look(organizations);
+    genesys.revokeTokens();
+    assert.equal((await look(organizations)).verdict.kind, 'delivered');
+    assert.equal(genesys.requests.tokenRequests, 2);
   });
 });
 
