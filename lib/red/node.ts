@@ -13,10 +13,14 @@ export interface RuntimeNode<Credentials extends object = Partial<Record<string,
   /** Where the node is: `<tab>/<subflow instances>/<id>`; a global configuration node is under `global`. */
   _path?: string;
   /**
-   * On configuration nodes, the nodes that use it, by id. The runtime reads this property to take errors and statuses
-   * of a global configuration node to the Catch and Status nodes of those flows.
+   * On configuration nodes, the nodes on flows that use it, directly or through other configuration nodes, by id. The
+   * runtime reads this property to take errors and statuses of a global configuration node to the Catch and Status
+   * nodes of those flows. It must hold no global configuration node: the runtime would go round in a circle until its
+   * process ends.
    */
   users?: Record<string, RuntimeNode>;
+  /** On configuration nodes, the configuration nodes that they use themselves. */
+  uses?: Set<RuntimeNode>;
 }
 
 /** The saved properties of a node; the values of `${NAME}` are already in their place. */
@@ -35,12 +39,32 @@ export function useConfigNode<Config extends RuntimeNode>(
   const config = findConfigNode<Config>(RED, id, type);
   if (!config) return undefined;
   config.users ??= {};
-  const users = config.users;
-  users[node.id] = node;
-  node.on('close', () => {
-    if (users[node.id] === node) delete users[node.id];
-  });
+  if (isGlobal(node)) {
+    node.uses ??= new Set();
+    node.uses.add(config);
+    for (const user of Object.values(node.users ?? {})) addUser(config, user);
+    node.on('close', () => node.uses?.delete(config));
+  } else {
+    addUser(config, node);
+  }
   return config;
+}
+
+/** A configuration node that is on no tab. */
+function isGlobal(node: RuntimeNode): boolean {
+  return (node._path ?? (node.z || 'global')).split('/')[0] === 'global';
+}
+
+/** A node on a flow uses a configuration node, and with it all that this one uses. */
+function addUser(config: RuntimeNode, user: RuntimeNode): void {
+  config.users ??= {};
+  const users = config.users;
+  if (users[user.id] === user) return;
+  users[user.id] = user;
+  user.on('close', () => {
+    if (users[user.id] === user) delete users[user.id];
+  });
+  for (const next of config.uses ?? []) addUser(next, user);
 }
 
 /** The running configuration node with this id and type, without becoming one of its users. */

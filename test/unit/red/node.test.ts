@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { monitored } from '../../../lib/monitor/registry';
 import { findConfigNode, flowIdsOf, useConfigNode } from '../../../lib/red/node';
 import { registerNode } from '../../../lib/red/register';
-import { type FlowNode, type NodeModule, type Runtime, startRuntime } from '../../nodes/helper';
+import { type FlowNode, type NodeModule, type Runtime, startRuntime, until } from '../../nodes/helper';
 
 const modules: NodeModule[] = [
   (RED) => registerNode(RED, 'test-connection', () => {}),
@@ -69,7 +69,7 @@ describe('nodes', () => {
   it('are users of a configuration node as long as they run', async () => {
     runtime = await startRuntime(modules, FLOW);
     const connection = runtime.node('connection');
-    assert.deepEqual(Object.keys(connection.users!).sort(), ['a', 'tenants']);
+    assert.deepEqual(Object.keys(connection.users!).sort(), ['a', 'b'], 'b through another configuration node');
     const first = runtime.node('a');
     await runtime.deploy(
       FLOW.map((entry) => (entry.id === 'a' ? { ...entry, name: 'changed' } : entry)),
@@ -82,7 +82,25 @@ describe('nodes', () => {
       FLOW.filter(({ id }) => id !== 'a'),
       'nodes',
     );
-    assert.deepEqual(Object.keys(connection.users!), ['tenants']);
+    assert.deepEqual(Object.keys(connection.users!), ['b']);
+  });
+
+  // The runtime follows the users of a configuration node: one that is global itself would send it round in a circle.
+  it('that are configuration nodes of configuration nodes show their status and errors on the tabs of who uses them', async () => {
+    runtime = await startRuntime(modules, [
+      ...FLOW,
+      { id: 'status', type: 'status', z: 'tab-b', name: '', scope: null, wires: [['seen']] },
+      { id: 'catch', type: 'catch', z: 'tab-b', name: '', scope: null, wires: [['seen']] },
+      { id: 'seen', type: 'helper', z: 'tab-b', wires: [] },
+    ]);
+    const seen = runtime.received('seen') as { status?: { source: { id: string } }; error?: { message: string } }[];
+    runtime.node('connection').status({ text: 'here' });
+    runtime.node('connection').error('there', {});
+    await until(() => seen.length >= 2);
+    assert.deepEqual(
+      seen.map(({ status, error }) => status?.source.id ?? error?.message),
+      ['connection', 'there'],
+    );
   });
 
   it('find no configuration node that is missing, disabled, or of another type', async () => {
