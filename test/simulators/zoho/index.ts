@@ -128,7 +128,7 @@ export class ZohoSimulator {
     });
     const exists = (module: string, id: string) => this.modules.get(module)?.records.has(id) ?? false;
     const add = (name: string, fields: ZohoField[]) =>
-      this.modules.set(name, new ZohoModule(name, fields, exists, now, () => this.indexDelayMs));
+      this.modules.set(name, new ZohoModule(name, structuredClone(fields), exists, now, () => this.indexDelayMs));
     add('Cases', [...SYSTEM_FIELDS, ...(options.caseFields ?? caseFields())]);
     add('Contacts', CONTACT_FIELDS);
     this.serve();
@@ -178,6 +178,7 @@ export class ZohoSimulator {
       const scopes = (operation: string) => [...records(name), `ZohoCRM.modules.${name.toLowerCase()}.${operation}`];
       this.route('POST', base, scopes('CREATE'), (request) => this.insert(module, request));
       this.route('PUT', `${base}/{id}`, scopes('UPDATE'), (request) => this.update(module, request));
+      this.route('GET', base, scopes('READ'), (request) => this.list(module, request));
       this.route('GET', `${base}/search`, scopes('READ'), (request) => this.search(module, request));
     }
     const notes = (operation: string) => [
@@ -238,10 +239,28 @@ export class ZohoSimulator {
     return recordsAnswer([module.update(request.parameters['id'] ?? '', values, 0)], 200, this.failureStatus);
   }
 
+  /** The records themselves, without the delay of a search; the names of the fields are mandatory. */
+  private list(module: ZohoModule, { query }: ApiRequest): ApiAnswer {
+    const columns = query.get('fields')?.split(',');
+    if (!columns) throw missingParameter('fields');
+    if (query.get('sort_by') !== 'id') throw refusal(400, 'INVALID_DATA', 'only the order of ids is simulated');
+    const all = [...module.records.values()];
+    if (query.get('sort_order') !== 'asc') all.reverse();
+    const most = Math.min(200, Number(query.get('per_page') ?? 200));
+    const data = all.slice(0, most).map(({ id, fields }) => ({
+      id,
+      ...Object.fromEntries(columns.map((name) => [name, fields[name] ?? null])),
+    }));
+    if (data.length === 0) return { status: 204 };
+    return {
+      status: 200,
+      body: { data, info: { per_page: most, count: data.length, page: 1, more_records: all.length > most } },
+    };
+  }
+
   private search(module: ZohoModule, { query }: ApiRequest): ApiAnswer {
     const criteria = query.get('criteria');
-    if (!criteria)
-      throw refusal(400, 'REQUIRED_PARAM_MISSING', 'One of the expected parameter is missing', { param: 'criteria' });
+    if (!criteria) throw missingParameter('criteria');
     const found = search(module, criteria);
     if (found.length === 0) return { status: 204 };
     const columns = query.get('fields')?.split(',');
@@ -319,8 +338,7 @@ export class ZohoSimulator {
     shown: (item: Item) => Record<string, unknown>,
   ): ApiAnswer {
     const columns = query.get('fields')?.split(',');
-    if (!columns)
-      throw refusal(400, 'REQUIRED_PARAM_MISSING', 'One of the expected parameter is missing', { param: 'fields' });
+    if (!columns) throw missingParameter('fields');
     const found = items.filter(({ parentId }) => parentId === parameters['id']);
     const page = Number(query.get('page') ?? 1);
     const most = Number(query.get('per_page') ?? 200);
@@ -337,8 +355,7 @@ export class ZohoSimulator {
 
   private fieldMetadata({ query }: ApiRequest): ApiAnswer {
     const name = query.get('module');
-    if (!name)
-      throw refusal(400, 'REQUIRED_PARAM_MISSING', 'One of the expected parameter is missing', { param: 'module' });
+    if (!name) throw missingParameter('module');
     const module = this.modules.get(name);
     if (!module) throw refusal(400, 'INVALID_MODULE', 'the module name given seems to be invalid');
     const fields = module.fields.map(({ apiName, label, dataType, length, mandatory, unique, custom }) => ({
@@ -366,6 +383,10 @@ export async function startZohoSimulator(options: ZohoOptions = {}): Promise<Zoh
   const simulator = new ZohoSimulator(options);
   await simulator.api.listen(options.port);
   return simulator;
+}
+
+function missingParameter(param: string) {
+  return refusal(400, 'REQUIRED_PARAM_MISSING', 'One of the expected parameter is missing', { param });
 }
 
 function jsonOf({ headers, body }: ApiRequest): unknown {
