@@ -34,6 +34,19 @@ export function readMessage(payload: unknown): OutgoingMessage {
   return message;
 }
 
+/** The ids of a message that could not be read, as far as it has any: so that its status can be told all the same. */
+export function identityOf(payload: unknown): { messageId: string; tenantId: string } | undefined {
+  const given = asObject(payload) ?? {};
+  const metadata = asObject(given['metadata']) ?? {};
+  const original = asObject(given['genesysPayload']);
+  const channel = asObject(original?.['channel']) ?? {};
+  const messageId = original ? (channel['messageId'] ?? original['id']) : given['messageId'];
+  const tenantId = original ? metadata['tenantId'] : given['tenantId'];
+  const isUsable = (id: unknown): id is string =>
+    typeof id === 'string' && id.trim() !== '' && Buffer.byteLength(id) <= LONGEST_ID;
+  return isUsable(messageId) && isUsable(tenantId) ? { messageId, tenantId } : undefined;
+}
+
 function invalid(problems: readonly string[]): ContactError {
   return new ContactError('INVALID_INPUT', { attempted: 'send the message', answer: problems.join('; ') });
 }

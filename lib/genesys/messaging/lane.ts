@@ -1,0 +1,285 @@
+import { abortable } from '../../core/abort';
+import type { BackoffOptions } from '../../core/backoff';
+import type { BooksSnapshot } from '../../core/books';
+import type { BreakerOptions } from '../../core/breaker';
+import { type Clock, systemClock } from '../../core/clock';
+import { ContactError } from '../../core/errors';
+import type { HttpClient } from '../../core/http';
+import { type Ending, Outbox, type OutboxState, type OverflowPolicy } from '../../core/outbox';
+import { type Entry, MemorySpool } from '../../core/spool';
+import { isFinal, type Verdict } from '../../core/verdicts';
+import { LONGEST_WAIT_MS } from '../client';
+import type { Organization } from '../tenants/organizations';
+import type { OutgoingMessage } from './message';
+import type { Remembered } from './records';
+import type { SendOutcome, Submission } from './submission';
+import type { StatusTracker } from './tracker';
+import { type Transmission, transmit } from './transmit';
+
+/** What all lanes of a sender have in common. */
+export interface LaneOptions {
+  tracker: StatusTracker;
+  /** For files that go with an agent's message. */
+  http: HttpClient;
+  mediaHosts: readonly string[];
+  /** Whether Genesys is asked to say which conversation a customer's message belongs to. */
+  wantsConversation: boolean;
+  /** What waits in one lane at most. */
+  limits: { items: number; bytes: number };
+  overflow: OverflowPolicy;
+  /** So often a message is sent at most before it is given back, or has failed. */
+  attempts: number;
+  backoff: BackoffOptions;
+  breaker: BreakerOptions;
+  /** Takes hold of a message for longer; false when another process has it now. */
+  hold(job: Job): Promise<boolean>;
+  /** A message has been sent; how long that took since it came in, in milliseconds. */
+  onSent(job: Job, tookMs: number): void;
+  onState(lane: Lane, state: OutboxState): void;
+  clock?: Clock;
+}
+
+/** A message that is being sent, and all who wait for that. */
+export interface Job {
+  readonly message: OutgoingMessage;
+  readonly remembered: Remembered;
+  /** The first submission of this message, and later ones of the same. */
+  readonly submissions: Submission[];
+  /** When it came in, in milliseconds since the epoch. */
+  readonly receivedAt: number;
+  /** Settles when it is told that the message is queued: before that nothing else may be told. */
+  readonly queued: Promise<void>;
+  /** How it has ended, as soon as that is certain. */
+  outcome: SendOutcome | undefined;
+  readonly isEnded: boolean;
+  /** Ends the job. Only the first call counts. */
+  end(outcome: SendOutcome): void;
+}
+
+/** For how long a message stays away from a lane that is full, at most. */
+const LONGEST_RETURN_MS = 600_000;
+const SHORTEST_RETURN_MS = 1_000;
+/** How long a message stays away while the credentials are refused, or the breaker is open. */
+const REFUSED_RETURN_MS = 30_000;
+const BREAKER_RETURN_MS = 15_000;
+/** How long a message stays away that another process is busy with. */
+const HELD_RETURN_MS = 30_000;
+
+/**
+ * What goes to one organization: its own queue, its own turns, so many calls at once, and its own breaker. Whatever
+ * happens to one lane does not touch another.
+ */
+export class Lane {
+  private readonly outbox: Outbox<Job>;
+  private readonly clock: Clock;
+  /** When the next message that does not fit may come again, in milliseconds since the epoch. */
+  private nextReturn = 0;
+
+  constructor(
+    readonly organization: Organization,
+    private readonly options: LaneOptions,
+  ) {
+    const { limits, overflow, backoff, breaker, attempts } = options;
+    this.clock = options.clock ?? systemClock;
+    this.outbox = new Outbox<Job>({
+      spool: new MemorySpool(),
+      batch: { items: 1, bytes: limits.bytes, ageMs: 0 },
+      concurrency: organization.concurrency,
+      limits,
+      overflow,
+      backoff,
+      breaker,
+      attempts,
+      send: ([entry], signal) => this.send(entry as Entry<Job>, signal),
+      onEnding: (entry, ending) => this.ended(entry, ending),
+      onState: (state) => options.onState(this, state),
+      clock: this.clock,
+    });
+  }
+
+  get state(): OutboxState {
+    return this.outbox.state;
+  }
+
+  snapshot(): BooksSnapshot {
+    return this.outbox.snapshot();
+  }
+
+  /** For `/stats`. */
+  report(): Record<string, unknown> {
+    const { state, error } = this.outbox.state;
+    return {
+      ...this.organization.report(),
+      state,
+      breaker: this.outbox.breakerState,
+      books: this.snapshot(),
+      ...(error ? { error: error.summary } : {}),
+    };
+  }
+
+  get isBreakerOpen(): boolean {
+    return this.outbox.breakerState !== 'closed';
+  }
+
+  offer(job: Job): void {
+    this.outbox.offer(JSON.stringify(job.message), job, () => {});
+  }
+
+  /** What was at fault has been put right. */
+  retryNow(): void {
+    this.outbox.retryNow();
+  }
+
+  /** Stops the intake, sends for so long what waits, and gives back the rest. */
+  async close(withinMs: number): Promise<Job[]> {
+    const left = await this.outbox.close(withinMs);
+    return left.flatMap(({ context }) => context ?? []);
+  }
+
+  private async send({ context }: Entry<Job>, signal: AbortSignal): Promise<Verdict | Verdict[]> {
+    const job = context as Job;
+    const { record } = job.remembered;
+    if (!(await this.options.hold(job))) {
+      const error = new ContactError('BUSY', { attempted: 'send a message', answer: 'another process is at it' });
+      job.outcome = { kind: 'returned', error, attempts: record.attempts, delayMs: HELD_RETURN_MS, isCounted: false };
+      return [{ kind: 'rejected', error }];
+    }
+    record.attempts += 1;
+    const transmission = await this.transmit(job, signal);
+    const { verdict } = transmission;
+    // What has happened is written down before it is called done; whoever closes the lane need not wait for that.
+    if (verdict.kind === 'delivered' || verdict.kind === 'duplicate') {
+      job.outcome = await abortable(this.sent(job, transmission), signal, 'write down that a message was sent');
+      this.options.onSent(job, this.clock.now() - job.receivedAt);
+      return { kind: 'delivered' };
+    }
+    if (verdict.kind === 'rejected') {
+      const failing = failed(job, verdict.error, this.options.tracker);
+      job.outcome = await abortable(failing, signal, 'write down that a message has failed');
+      return [verdict];
+    }
+    if (verdict.kind === 'busy' && verdict.fault === 'limit') return this.limited(job, verdict);
+    // The credentials concern all messages, a failure this one: the others need not wait for it.
+    return verdict.kind === 'refused' ? verdict : [verdict];
+  }
+
+  private async transmit({ message, remembered }: Job, signal: AbortSignal): Promise<Transmission> {
+    const { record } = remembered;
+    const { tracker, http, mediaHosts, wantsConversation } = this.options;
+    if (record.inDoubt) return { verdict: inDoubt() };
+    const save = () => tracker.save(remembered);
+    const transmission = await transmit(message, record.time, {
+      organization: this.organization,
+      http,
+      mediaHosts,
+      wantsConversation,
+      partsSent: record.parts ?? 0,
+      onDoubt: () => {
+        record.inDoubt = true;
+        return save();
+      },
+      onPart: (parts) => {
+        record.parts = parts;
+        delete record.inDoubt;
+        return save();
+      },
+      signal,
+    });
+    if (record.inDoubt) {
+      // It has arrived, or has certainly not.
+      delete record.inDoubt;
+      if (!isFinal(transmission.verdict)) await save();
+    }
+    return transmission;
+  }
+
+  private async sent(job: Job, { genesysMessageId, conversationId }: Transmission): Promise<SendOutcome> {
+    const { tracker } = this.options;
+    const { record } = job.remembered;
+    if (genesysMessageId !== undefined) record.genesysMessageId = genesysMessageId;
+    if (conversationId !== undefined) record.conversationId = conversationId;
+    delete record.holder;
+    await Promise.all([job.queued, tracker.change(job.remembered, ['sent']), tracker.link(record)]);
+    return { kind: 'sent', record, isDuplicate: false };
+  }
+
+  /** Too fast: all messages wait with this one, unless the wait is too long for anybody. */
+  private async limited(job: Job, verdict: Extract<Verdict, { kind: 'busy' }>): Promise<Verdict | Verdict[]> {
+    const { error } = verdict;
+    const delayMs = error.retryAfterMs ?? 0;
+    if (delayMs <= LONGEST_WAIT_MS) return verdict;
+    job.outcome = await this.giveBack(job, { error, delayMs, isCounted: false });
+    return [{ kind: 'rejected', error }];
+  }
+
+  /** Not now: the message comes again, to whichever process; one that does not has failed. */
+  private async giveBack(
+    job: Job,
+    how: { error: ContactError; delayMs?: number; isCounted: boolean },
+  ): Promise<SendOutcome> {
+    const { remembered, submissions } = job;
+    const { tracker } = this.options;
+    if (submissions[0]?.comesAgain !== true) return failed(job, how.error, tracker);
+    const { attempts } = remembered.record;
+    delete remembered.record.holder;
+    await Promise.all([job.queued, tracker.save(remembered)]);
+    return { kind: 'returned', attempts, ...how };
+  }
+
+  private ended({ context: job }: Entry<Job>, ending: Ending): void {
+    if (job?.outcome) job.end(job.outcome);
+    else if (job && 'error' in ending) this.notSent(job, ending.error, ending.kind);
+  }
+
+  /** A message that found no room, or was tried often enough. */
+  private notSent(job: Job, error: ContactError, kind: Ending['kind']): void {
+    const { tracker } = this.options;
+    // While the breaker is open it is the organization that is unwell, not the message.
+    const isCounted = error.code !== 'BUFFER_FULL' && !this.isBreakerOpen;
+    const delay = isCounted ? {} : { delayMs: this.returnInMs() };
+    const isPassing = kind === 'rejected' && error.retryable;
+    const ending = isPassing ? this.giveBack(job, { error, isCounted, ...delay }) : failed(job, error, tracker);
+    ending.then(
+      (outcome) => job.end(outcome),
+      // The sender was closed before its status could be told.
+      () => job.end({ kind: 'failed', error, attempts: job.remembered.record.attempts }),
+    );
+  }
+
+  /**
+   * When a message that does not fit is likely to find room: each of them is given a later time, as fast as the
+   * organization takes them, so that they do not all come back at once.
+   */
+  private returnInMs(): number {
+    const { limit } = this.organization;
+    const now = this.clock.now();
+    const msForEach = 60_000 / limit.turns;
+    const pausedMs = { working: 0, retrying: 0, 'breaker-open': BREAKER_RETURN_MS, refused: REFUSED_RETURN_MS }[
+      this.state.state
+    ];
+    const earliest = now + Math.max(limit.pausedForMs, pausedMs) + this.outbox.buffered.items * msForEach;
+    this.nextReturn = Math.max(earliest, this.nextReturn + msForEach);
+    return Math.round(Math.min(LONGEST_RETURN_MS, Math.max(SHORTEST_RETURN_MS, this.nextReturn - now)));
+  }
+}
+
+/** A job has failed for good: its status says so before anyone else is told. */
+export async function failed(job: Job, error: ContactError, tracker: StatusTracker): Promise<SendOutcome> {
+  const { record } = job.remembered;
+  const [first] = job.submissions;
+  delete record.holder;
+  const statuses = first?.comesAgain ? (['failed', 'dead_lettered'] as const) : (['failed'] as const);
+  await Promise.all([job.queued, tracker.change(job.remembered, statuses, error)]);
+  return { kind: 'failed', error, attempts: record.attempts, record };
+}
+
+/** An earlier process was ended while it was sending this. */
+function inDoubt(): Verdict {
+  const error = new ContactError('OUTCOME_UNKNOWN', {
+    attempted: 'send a message that must not be sent twice',
+    answer: 'the process was ended while it was being sent',
+    advice: 'Look in Genesys whether it has arrived before you send it again.',
+    retryable: false,
+  });
+  return { kind: 'rejected', error };
+}
