@@ -19,6 +19,10 @@ export const ERROR_CATALOGUE = {
     retryable: true,
     advice: 'The answer was not understood; check that the address leads to the right service.',
   },
+  UNROUTABLE: {
+    retryable: false,
+    advice: 'Nobody would receive it: bind a queue to the exchange with a key that fits, then send it again.',
+  },
   NOT_FOUND: { retryable: false, advice: 'Check the identifier.' },
   BREAKER_OPEN: { retryable: true, advice: 'Too many failures in a row; a probe is sent when the pause is over.' },
   BUFFER_FULL: {

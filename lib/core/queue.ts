@@ -27,6 +27,15 @@ export class Queue<Item> {
     return item;
   }
 
+  /** The first item that fits, which stays where it is. */
+  find(fits: (item: Item) => boolean): Item | undefined {
+    for (let index = this.head; index < this.items.length; index += 1) {
+      const item = this.items[index] as Item;
+      if (fits(item)) return item;
+    }
+    return undefined;
+  }
+
   /** Puts items before all others, in the order given. */
   unshift(items: readonly Item[]): void {
     this.items = [...items, ...this.items.slice(this.head)];

@@ -6,6 +6,7 @@ import type { SkippableSuite } from '../commands/reporter';
 import { findAsterisk } from './asterisk';
 import { installNodeRed5, nodeRed5Installed } from './node-red-5';
 import { findPostgresql } from './postgresql';
+import { findRabbitMq } from './rabbitmq';
 
 /** What a suite may need that is not in this checkout. */
 export type Service =
@@ -15,7 +16,8 @@ export type Service =
   | 'node-red 5'
   | 'postgresql'
   | 'redis'
-  | 'asterisk';
+  | 'asterisk'
+  | 'rabbitmq';
 
 interface Requirement {
   /** Where it is: a path or an address; undefined when it is not there. */
@@ -63,6 +65,11 @@ const REQUIREMENTS: Record<Service, Requirement> = {
     find: () => findProgram('redis-server', process.env['REDIS_SERVER']),
     required: true,
     absent: 'redis-server is not installed: run test/services/up as root on Debian, or set REDIS_SERVER to its path.',
+  },
+  rabbitmq: {
+    find: findRabbitMq,
+    required: true,
+    absent: 'RabbitMQ is not installed: run test/services/up as root on Debian, or set RABBITMQ_SCRIPTS to its folder.',
   },
 };
 

@@ -1,0 +1,339 @@
+import { type Clock, delay, systemClock, type Timer } from '../core/clock';
+import {
+  type Delivery,
+  type DeliveryCounts,
+  type DeliveryOutcome,
+  DeliverySource,
+  type DeliverySourceOptions,
+} from '../core/deliveries';
+import { ContactError } from '../core/errors';
+import type { AmqpChannel, AmqpMessage } from './amqp';
+import { type Confirmation, ConfirmWindow } from './confirm-window';
+import type { BrokerConnection } from './connection';
+import { attemptOf, copiedOptions, failureHeaders, HEADERS, originOf, retryAtOf } from './headers';
+import { deadLetterExchange, type QueueSpecification, queueTopology, waitingQueue } from './queue-topology';
+import { nextHopMs, type RetryPolicy, retryDelayMs } from './retry';
+import type { ChannelUser, Seat } from './seat';
+import { Survivors } from './survivors';
+import type { Topology } from './topology';
+
+/** A message from the queue, with the delivery that must be settled. */
+export interface ReceivedMessage {
+  readonly content: Buffer;
+  readonly properties: AmqpMessage['properties'];
+  /** Where it was published to at first. */
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly delivery: Delivery;
+}
+
+/** What a consumer does now. */
+export type ConsumerState =
+  | { kind: 'waiting' }
+  | { kind: 'consuming' }
+  | { kind: 'paused' }
+  /** The whole prefetch is out, and nothing was settled for a while. */
+  | { kind: 'stalled' }
+  | { kind: 'failed'; error: ContactError };
+
+export interface QueueConsumerOptions {
+  queue: QueueSpecification;
+  /** How many messages are in the flow at once, at most. */
+  prefetch: number;
+  retry: RetryPolicy;
+  /** See {@link DeliverySourceOptions}. */
+  settleTimeoutMs?: number;
+  stallMs?: number;
+  onMessage(message: ReceivedMessage): void;
+  onState?(state: ConsumerState): void;
+  clock?: Clock;
+}
+
+/** What a consumer has done, in numbers since it was created. */
+export interface ConsumerCounts extends DeliveryCounts {
+  received: number;
+  /** Put aside: by a sink, or after the last attempt. */
+  putAside: number;
+  /** Handed out again by the broker while they were being handled, and not handled a second time. */
+  recognized: number;
+}
+
+interface Held {
+  message: AmqpMessage;
+  /** The channel that has handed it out. */
+  channel: AmqpChannel;
+}
+
+/** Nobody asks for a retry on the millisecond, and the clocks of two machines differ. */
+const TOLERATED_EARLY_MS = 100;
+/** When the queue that takes a message is not there, it is tried again so much later. */
+const FORWARD_PAUSE_MS = 1_000;
+
+/**
+ * Takes messages out of a queue and gives them out as deliveries. What is to be retried waits in a queue of the broker,
+ * what cannot be handled goes to the dead-letter queue with the reason; a message leaves its own queue only when the
+ * broker has confirmed that another one has it.
+ */
+export class QueueConsumer implements ChannelUser {
+  readonly topology: Topology;
+  readonly purpose: string;
+  private readonly clock: Clock;
+  private readonly seat: Seat;
+  private readonly deliveries: DeliverySource<Held>;
+  private readonly survivors = new Survivors<Held>();
+  private readonly held = new Set<Held>();
+  private readonly timers = new Set<Timer>();
+  private channel: AmqpChannel | undefined;
+  private window: ConfirmWindow | undefined;
+  private consumerTag: string | undefined;
+  /** Messages on their way to another queue. */
+  private forwarding = 0;
+  private isPaused = false;
+  private isClosing = false;
+  private problem: ContactError | undefined;
+  private counters = { received: 0, putAside: 0, recognized: 0 };
+  private onIdle: () => void = () => {};
+
+  constructor(
+    private readonly connection: BrokerConnection,
+    private readonly options: QueueConsumerOptions,
+  ) {
+    const { queue, prefetch, settleTimeoutMs, stallMs, clock = systemClock } = options;
+    this.clock = clock;
+    this.topology = queueTopology(queue);
+    this.purpose = `consume the queue ${queue.name}`;
+    const source: DeliverySourceOptions<Held> = {
+      name: `the queue ${queue.name}`,
+      settle: (held, outcome, delivery) => this.settle(held, outcome, delivery.attempt),
+      capacity: prefetch,
+      onStall: () => this.tell(),
+      clock,
+    };
+    if (settleTimeoutMs !== undefined) source.timeoutMs = settleTimeoutMs;
+    if (stallMs !== undefined) source.stallMs = stallMs;
+    this.deliveries = new DeliverySource(source);
+    this.seat = connection.take(this);
+  }
+
+  get state(): ConsumerState {
+    if (this.problem) return { kind: 'failed', error: this.problem };
+    if (this.deliveries.stalled) return { kind: 'stalled' };
+    if (this.isPaused) return { kind: 'paused' };
+    return { kind: this.consumerTag === undefined ? 'waiting' : 'consuming' };
+  }
+
+  counts(): ConsumerCounts {
+    return { ...this.deliveries.counts(), ...this.counters };
+  }
+
+  /** Takes no more messages until {@link resume}; those that are out can be settled. */
+  async pause(): Promise<void> {
+    this.isPaused = true;
+    await this.cancel();
+    this.tell();
+  }
+
+  async resume(): Promise<void> {
+    this.isPaused = false;
+    if (this.channel) await this.consume(this.channel);
+    this.tell();
+  }
+
+  /**
+   * Takes no more messages, waits so long for those that are out, and gives the rest back to the queue.
+   */
+  async close(withinMs: number): Promise<void> {
+    this.isClosing = true;
+    await this.cancel();
+    if (!this.isIdle) {
+      const patience = new AbortController();
+      const idle = new Promise<void>((resolve) => {
+        this.onIdle = resolve;
+      });
+      await Promise.race([idle, delay(withinMs, { clock: this.clock, signal: patience.signal })]);
+      patience.abort();
+    }
+    for (const timer of this.timers) this.clock.clearTimeout(timer);
+    this.deliveries.close();
+    // The broker puts back what its channel still holds.
+    await this.seat.close();
+  }
+
+  async onOpen(channel: AmqpChannel): Promise<void> {
+    this.channel = channel;
+    this.window = new ConfirmWindow(channel);
+    await channel.prefetch(this.options.prefetch);
+    if (!this.isPaused && !this.isClosing) await this.consume(channel);
+    this.problem = undefined;
+    this.tell();
+  }
+
+  onLost(_error: ContactError): void {
+    this.channel = undefined;
+    this.window = undefined;
+    this.consumerTag = undefined;
+    this.survivors.add(this.held);
+    this.tell();
+  }
+
+  onFailed(error: ContactError): void {
+    this.channel = undefined;
+    this.problem = error;
+    this.tell();
+  }
+
+  private get isIdle(): boolean {
+    return this.held.size === 0 && this.forwarding === 0;
+  }
+
+  private tell(): void {
+    if (!this.isClosing) this.options.onState?.(this.state);
+  }
+
+  private async consume(channel: AmqpChannel): Promise<void> {
+    const { name } = this.options.queue;
+    const { consumerTag } = await channel.consume(name, (message) => {
+      if (message) this.take(message, channel);
+      else this.seat.renew(Object.assign(new Error(`the queue ${name} was deleted`), { code: 404 }));
+    });
+    if (this.channel === channel) this.consumerTag = consumerTag;
+  }
+
+  private async cancel(): Promise<void> {
+    const { channel, consumerTag } = this;
+    this.consumerTag = undefined;
+    // A channel that ends at this moment has no consumer any more either.
+    if (channel && consumerTag !== undefined) await channel.cancel(consumerTag).catch(() => {});
+  }
+
+  private take(message: AmqpMessage, channel: AmqpChannel): void {
+    const known = this.survivors.recognize(message);
+    if (known) {
+      this.counters.recognized += 1;
+      if ('held' in known) Object.assign(known.held, { message, channel });
+      else this.finish({ message, channel }, known.outcome, attemptOf(message));
+      return;
+    }
+    const early = retryAtOf(message) - this.clock.now();
+    if (early > TOLERATED_EARLY_MS) {
+      this.forward({ message, channel }, this.wait(message, early), undefined);
+      return;
+    }
+    this.counters.received += 1;
+    const held: Held = { message, channel };
+    this.held.add(held);
+    const delivery = this.deliveries.open(held, attemptOf(message));
+    const { content, properties } = message;
+    this.options.onMessage({ content, properties, ...originOf(message), delivery });
+  }
+
+  private settle(held: Held, outcome: DeliveryOutcome, attempt: number): void {
+    this.held.delete(held);
+    if (held.channel === this.channel) this.finish(held, outcome, attempt);
+    else this.survivors.finish(held, outcome);
+    this.becomeIdle();
+  }
+
+  /** Does in the broker what was decided about a message. */
+  private finish(held: Held, outcome: DeliveryOutcome, attempt: number): void {
+    if (outcome.kind === 'acknowledge') this.onChannel(held, (channel) => channel.ack(held.message));
+    else if (outcome.kind === 'dead-letter') this.putAside(held, outcome, outcome.error, attempt);
+    else if (attempt >= this.options.retry.maxAttempts) {
+      this.putAside(held, outcome, exhausted(attempt, outcome.error), attempt);
+    } else {
+      const { delayMs = retryDelayMs(this.options.retry, attempt), error } = outcome;
+      const now = this.clock.now();
+      const headers = failureHeaders(held.message, { attempts: attempt, error, now });
+      const wait = this.wait(held.message, delayMs);
+      if (wait.delayMs !== delayMs) headers[HEADERS.retryAt] = now + delayMs;
+      this.forward(held, { ...wait, headers }, outcome);
+    }
+  }
+
+  private putAside(held: Held, outcome: DeliveryOutcome, error: ContactError, attempt: number): void {
+    this.counters.putAside += 1;
+    const { name, deadLetterQueue } = this.options.queue;
+    if (!deadLetterQueue) {
+      this.onChannel(held, (channel) => channel.nack(held.message, false, false));
+      return;
+    }
+    const headers = failureHeaders(held.message, { attempts: attempt, error, now: this.clock.now() });
+    const { routingKey } = originOf(held.message);
+    this.forward(held, { exchange: deadLetterExchange(name), routingKey, headers }, outcome);
+  }
+
+  /** Where a message waits that is due in `remainingMs`, and how long it does there. */
+  private wait(message: AmqpMessage, remainingMs: number): Forward & { delayMs: number } {
+    const { queue, retry } = this.options;
+    const delayMs = nextHopMs(retry, remainingMs);
+    const headers = message.properties.headers ?? {};
+    return { exchange: '', routingKey: waitingQueue(queue.name, delayMs), headers, delayMs };
+  }
+
+  /**
+   * Publishes a message to another queue, and takes it out of this one when the broker has confirmed that. `outcome` is
+   * what was decided about it: to be done again should the broker hand it out once more.
+   */
+  private forward(held: Held, to: Forward, outcome: DeliveryOutcome | undefined): void {
+    const { message } = held;
+    this.forwarding += 1;
+    const done = (confirmation: Confirmation) => {
+      if (confirmation !== 'lost' && confirmation.kind !== 'delivered') {
+        this.forwardLater(held, to, outcome);
+        return;
+      }
+      this.forwarding -= 1;
+      if (confirmation !== 'lost') this.onChannel(held, (channel) => channel.ack(message));
+      else if (outcome) this.survivors.finish(held, outcome);
+      this.becomeIdle();
+    };
+    if (!this.window || held.channel !== this.channel) done('lost');
+    else this.window.publish(to.exchange, to.routingKey, message.content, copiedOptions(message, to.headers), done);
+  }
+
+  /** The queue that should take it is gone or full: the message stays where it is until that has changed. */
+  private forwardLater(held: Held, to: Forward, outcome: DeliveryOutcome | undefined): void {
+    const timer = this.clock.setTimeout(() => {
+      this.timers.delete(timer);
+      this.connection
+        .declareAll()
+        .finally(() => {
+          this.forwarding -= 1;
+          this.forward(held, to, outcome);
+        })
+        .catch(() => {});
+    }, FORWARD_PAUSE_MS);
+    this.timers.add(timer);
+  }
+
+  /** Does something with the channel of a message, unless that is gone: then the broker has the message already. */
+  private onChannel({ channel }: Held, act: (channel: AmqpChannel) => void): void {
+    if (channel !== this.channel) return;
+    try {
+      act(channel);
+    } catch {
+      // It ended at this very moment, which its own event tells.
+    }
+  }
+
+  private becomeIdle(): void {
+    if (this.isClosing && this.isIdle) this.onIdle();
+  }
+}
+
+interface Forward {
+  exchange: string;
+  routingKey: string;
+  headers: Record<string, unknown>;
+}
+
+/** The reason with which a message ends up in the dead-letter queue after its last attempt. */
+function exhausted(attempts: number, error: ContactError | undefined): ContactError {
+  const last = error ? ` The last reason: ${error.message}` : '';
+  return new ContactError(error?.code ?? 'REJECTED', {
+    attempted: 'handle the message',
+    answer: `it failed ${attempts} ${attempts === 1 ? 'time' : 'times'}.${last}`,
+    advice: 'Remove the reason, then replay the dead-letter queue.',
+    ...(error?.status === undefined ? {} : { status: error.status }),
+  });
+}
