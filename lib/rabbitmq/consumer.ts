@@ -172,7 +172,7 @@ export class QueueConsumer implements ChannelUser {
     this.channel = undefined;
     this.window = undefined;
     this.consumerTag = undefined;
-    this.survivors.add(this.held);
+    this.survivors.lost(this.held);
     this.tell();
   }
 
@@ -236,7 +236,7 @@ export class QueueConsumer implements ChannelUser {
 
   /** Does in the broker what was decided about a message. */
   private finish(held: Held, outcome: DeliveryOutcome, attempt: number): void {
-    if (outcome.kind === 'acknowledge') this.onChannel(held, (channel) => channel.ack(held.message));
+    if (outcome.kind === 'acknowledge') this.acknowledge(held);
     else if (outcome.kind === 'dead-letter') this.putAside(held, outcome, outcome.error, attempt);
     else if (attempt >= this.options.retry.maxAttempts) {
       this.putAside(held, outcome, exhausted(attempt, outcome.error), attempt);
@@ -251,15 +251,16 @@ export class QueueConsumer implements ChannelUser {
   }
 
   private putAside(held: Held, outcome: DeliveryOutcome, error: ContactError, attempt: number): void {
-    this.counters.putAside += 1;
     const { name, deadLetterQueue } = this.options.queue;
     if (!deadLetterQueue) {
+      this.counters.putAside += 1;
       this.onChannel(held, (channel) => channel.nack(held.message, false, false));
       return;
     }
     const headers = failureHeaders(held.message, { attempts: attempt, error, now: this.clock.now() });
     const { routingKey } = originOf(held.message);
-    this.forward(held, { exchange: deadLetterExchange(name), routingKey, headers }, outcome);
+    const exchange = deadLetterExchange(name);
+    this.forward(held, { exchange, routingKey, headers, isAside: true }, outcome);
   }
 
   /** Where a message waits that is due in `remainingMs`, and how long it does there. */
@@ -283,8 +284,10 @@ export class QueueConsumer implements ChannelUser {
         return;
       }
       this.forwarding -= 1;
-      if (confirmation !== 'lost') this.onChannel(held, (channel) => channel.ack(message));
-      else if (outcome) this.survivors.finish(held, outcome);
+      if (confirmation !== 'lost') {
+        if (to.isAside) this.counters.putAside += 1;
+        this.acknowledge(held);
+      } else if (outcome) this.survivors.finish(held, outcome);
       this.becomeIdle();
     };
     if (!this.window || held.channel !== this.channel) done('lost');
@@ -306,6 +309,11 @@ export class QueueConsumer implements ChannelUser {
     this.timers.add(timer);
   }
 
+  private acknowledge(held: Held): void {
+    this.survivors.acknowledged(held.message);
+    this.onChannel(held, (channel) => channel.ack(held.message));
+  }
+
   /** Does something with the channel of a message, unless that is gone: then the broker has the message already. */
   private onChannel({ channel }: Held, act: (channel: AmqpChannel) => void): void {
     if (channel !== this.channel) return;
@@ -325,6 +333,8 @@ interface Forward {
   exchange: string;
   routingKey: string;
   headers: Record<string, unknown>;
+  /** Whether it is the dead-letter queue. */
+  isAside?: boolean;
 }
 
 /** The reason with which a message ends up in the dead-letter queue after its last attempt. */

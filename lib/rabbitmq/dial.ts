@@ -43,7 +43,18 @@ export async function dial(address: BrokerAddress, options: DialOptions): Promis
     );
     return new NetworkLink(model);
   } catch (thrown) {
-    throw brokerFailure(thrown, 'connect to the broker', shownAddress(address));
+    const target = shownAddress(address);
+    // The client keeps what the broker says at this point to itself; it is about the virtual host whatever it is.
+    if (/Expected ConnectionOpenOk; got <ConnectionClose/.test(describe(thrown))) {
+      throw new ContactError('REFUSED', {
+        attempted: 'connect to the broker',
+        target,
+        answer: `it does not let ${address.username} into the virtual host ${vhost}`,
+        advice: 'Check the name of the virtual host and the rights of the user on it.',
+        cause: thrown,
+      });
+    }
+    throw brokerFailure(thrown, 'connect to the broker', target);
   }
 }
 

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Options } from 'amqplib';
 import type { ContactError } from '../core/errors';
 import type { AmqpMessage } from './amqp';
@@ -16,6 +17,8 @@ export const HEADERS = {
   /** Where the message came from at first: on its way back it loses this. */
   originalExchange: 'x-original-exchange',
   originalRoutingKey: 'x-original-routing-key',
+  /** Tells a copy that we have published from the message before it, which has the same message id. */
+  copyId: 'x-copy-id',
 } as const;
 
 const MOST_REASON_CHARACTERS = 1_000;
@@ -71,11 +74,17 @@ export function withoutOurs(headers: Record<string, unknown> = {}): Record<strin
   );
 }
 
-/** The properties of a message that was received, to publish it once more with other headers. */
+/** Which copy of a message this is; the empty text for the message as it was published. */
+export function copyOf({ properties }: Pick<AmqpMessage, 'properties'>): string {
+  return String(properties.headers?.[HEADERS.copyId] ?? '');
+}
+
+/** The properties of a message that was received, to publish a copy of it with other headers. */
 export function copiedOptions(message: AmqpMessage, headers: Record<string, unknown>): Options.Publish {
   const { contentType, contentEncoding, priority, correlationId, replyTo, messageId, timestamp, type, appId } =
     message.properties;
   const known = { contentType, contentEncoding, priority, correlationId, replyTo, messageId, timestamp, type, appId };
   const set = Object.entries(known).filter(([, value]) => value !== undefined);
-  return { ...Object.fromEntries(set), headers, persistent: true, mandatory: true };
+  const marked = { ...headers, [HEADERS.copyId]: randomUUID() };
+  return { ...Object.fromEntries(set), headers: marked, persistent: true, mandatory: true };
 }

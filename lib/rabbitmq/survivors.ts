@@ -1,31 +1,45 @@
 import type { DeliveryOutcome } from '../core/deliveries';
 import type { AmqpMessage } from './amqp';
+import { copyOf } from './headers';
 
 /** A message that is being handled: its place in the broker changes when the connection does. */
 export interface HeldMessage {
   message: AmqpMessage;
 }
 
-const MOST_FINISHED = 10_000;
+const MOST_FINISHED = 1_000;
+/** So many acknowledgements may be on their way to the broker when a connection is lost. */
+const MOST_RECENT = 256;
 
 /**
- * What was being handled when its channel was lost. The broker hands these messages out again; found by their message
- * id they are not handled a second time.
+ * What was being handled, or had just been acknowledged, when a channel was lost. The broker hands these messages out
+ * again; those that have a message id are not handled a second time.
  */
 export class Survivors<Held extends HeldMessage> {
   private readonly held = new Map<string, Held>();
   private readonly finished = new Map<string, { message: AmqpMessage; outcome: DeliveryOutcome }>();
+  private recent: AmqpMessage[] = [];
+  private next = 0;
 
-  /** The channel of these messages is lost; they are still being handled. */
-  add(all: Iterable<Held>): void {
+  /** A message was acknowledged; nobody says whether the broker has heard that. */
+  acknowledged(message: AmqpMessage): void {
+    this.recent[this.next] = message;
+    this.next = (this.next + 1) % MOST_RECENT;
+  }
+
+  /** The channel is lost, on which these messages came that are still being handled. */
+  lost(all: Iterable<Held>): void {
     for (const each of all) {
       const id = idOf(each.message);
       if (id !== undefined) this.held.set(id, each);
     }
+    for (const message of this.recent) this.finish({ message }, { kind: 'acknowledge' });
+    this.recent = [];
+    this.next = 0;
   }
 
-  /** One of them has ended before the broker has handed it out again. */
-  finish({ message }: Held, outcome: DeliveryOutcome): void {
+  /** A message has ended, and the broker does not know it. */
+  finish({ message }: HeldMessage, outcome: DeliveryOutcome): void {
     const id = idOf(message);
     if (id === undefined) return;
     this.held.delete(id);
@@ -36,8 +50,9 @@ export class Survivors<Held extends HeldMessage> {
 
   /** What is known about a message that arrives; it is forgotten with that. */
   recognize(message: AmqpMessage): { held: Held } | { outcome: DeliveryOutcome } | undefined {
-    const id = idOf(message);
-    if (id === undefined || (this.held.size === 0 && this.finished.size === 0)) return undefined;
+    // What somebody publishes again on purpose is a new message.
+    const id = message.fields.redelivered ? idOf(message) : undefined;
+    if (id === undefined) return undefined;
     const held = this.held.get(id);
     if (held && isSame(held.message, message)) {
       this.held.delete(id);
@@ -57,7 +72,8 @@ function idOf({ properties }: AmqpMessage): string | undefined {
   return typeof messageId === 'string' && messageId !== '' ? messageId : undefined;
 }
 
-/** A publisher may use one id for several messages. */
+/** A publisher may use one id for several messages, and our own copies of a message keep its id. */
 function isSame(left: AmqpMessage, right: AmqpMessage): boolean {
-  return left.fields.routingKey === right.fields.routingKey && left.content.equals(right.content);
+  const isSamePlace = left.fields.routingKey === right.fields.routingKey && copyOf(left) === copyOf(right);
+  return isSamePlace && left.content.equals(right.content);
 }
