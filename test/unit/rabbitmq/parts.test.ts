@@ -24,22 +24,22 @@ describe('the address of a broker', () => {
   });
 
   it('may have special characters in every part', () => {
-    const [address] = read('amqps://us%40er:p%2Fass%25@[::1]:5999/a%2Fb');
+    const [address] = read('amqps://us%40er:q%2FZx7%25@[::1]:5999/a%2Fb');
     assert.deepEqual(address, {
       protocol: 'amqps',
       hostname: '::1',
       port: 5999,
       username: 'us@er',
-      password: 'p/ass%',
+      password: 'q/Zx7%',
       vhost: 'a/b',
     });
     assert.equal(shownAddress(address!), 'amqps://[::1]:5999/a%2Fb');
   });
 
   it('is one of several, which share the login of the first that has one', () => {
-    const [first, second] = read('amqps://me:secret@one/prod', 'amqps://two');
+    const [first, second] = read('amqps://me:Xk7-tulip@one/prod', 'amqps://two');
     assert.equal(first?.hostname, 'one');
-    assert.deepEqual([second?.username, second?.password, second?.vhost], ['me', 'secret', 'prod']);
+    assert.deepEqual([second?.username, second?.password, second?.vhost], ['me', 'Xk7-tulip', 'prod']);
   });
 
   it('gives way to a login that is set by itself', () => {
