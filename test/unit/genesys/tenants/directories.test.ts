@@ -9,7 +9,7 @@ import { FileDirectory } from '../../../../lib/genesys/tenants/file';
 import { ServiceDirectory } from '../../../../lib/genesys/tenants/service';
 import { until } from '../../until';
 
-const organization = { region: 'usw2.pure.cloud', clientId: 'id', clientSecret: 'secret', integrationId: 'int' };
+const organization = { region: 'usw2.pure.cloud', clientId: 'id', clientSecret: 'tulip-Xk7', integrationId: 'int' };
 
 describe('a file of tenants', () => {
   let folder: string;
