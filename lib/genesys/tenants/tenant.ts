@@ -13,6 +13,8 @@ export interface TenantOrganization extends GenesysAccountOptions {
   rateLimitPerMinute?: number;
   /** Calls on their way at the same time, at most. */
   concurrency?: number;
+  /** What Genesys signs its posts to the webhook of this integration with. */
+  webhookSecret?: string;
 }
 
 /** A tenant with its organizations, of which there may be several. */
@@ -140,7 +142,9 @@ function readOrganization(
   const rateLimitPerMinute =
     readNumber(organization, 'rateLimitPerMinute', reading) ?? readRateLimits(organization, reading);
   const concurrency = readNumber(organization, 'concurrency', reading);
+  const webhookSecret = text('webhookSecret');
   registerSecret(clientSecret);
+  registerSecret(webhookSecret);
   if (problems.length > before || !addresses || !clientId || !clientSecret || !integrationId) return undefined;
   return {
     ...ids,
@@ -150,6 +154,7 @@ function readOrganization(
     integrationId,
     ...(rateLimitPerMinute === undefined ? {} : { rateLimitPerMinute }),
     ...(concurrency === undefined ? {} : { concurrency }),
+    ...(webhookSecret === undefined ? {} : { webhookSecret }),
   };
 }
 
