@@ -238,12 +238,13 @@ export class QueueConsumer implements ChannelUser {
   private finish(held: Held, outcome: DeliveryOutcome, attempt: number): void {
     if (outcome.kind === 'acknowledge') this.acknowledge(held);
     else if (outcome.kind === 'dead-letter') this.putAside(held, outcome, outcome.error, attempt);
-    else if (attempt >= this.options.retry.maxAttempts) {
+    else if (outcome.isCounted !== false && attempt >= this.options.retry.maxAttempts) {
       this.putAside(held, outcome, exhausted(attempt, outcome.error), attempt);
     } else {
-      const { delayMs = retryDelayMs(this.options.retry, attempt), error } = outcome;
+      const { delayMs = retryDelayMs(this.options.retry, attempt), isCounted = true, error } = outcome;
       const now = this.clock.now();
-      const headers = failureHeaders(held.message, { attempts: attempt, error, now });
+      const attempts = isCounted ? attempt : attempt - 1;
+      const headers = failureHeaders(held.message, { attempts, error, now });
       const wait = this.wait(held.message, delayMs);
       if (wait.delayMs !== delayMs) headers[HEADERS.retryAt] = now + delayMs;
       this.forward(held, { ...wait, headers }, outcome);

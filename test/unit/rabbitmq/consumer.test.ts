@@ -127,6 +127,21 @@ for (const type of ['quorum', 'classic'] as const) {
       assert.equal(headers['x-original-routing-key'], 'test.numbers');
     });
 
+    it('does not count what was not tried, however often it comes back', async () => {
+      await start({ retry: { maxAttempts: 1, delaysMs: [100, 300] } });
+      await send(7);
+      for (let times = 1; times <= 3; times += 1) {
+        await until(() => received.length === times);
+        settle(received[times - 1], { kind: 'retry', delayMs: 100, isCounted: false });
+      }
+      await until(() => received.length === 4);
+      assert.deepEqual(
+        received.map(({ delivery }) => delivery.attempt),
+        [1, 1, 1, 1],
+      );
+      settle(received[3], { kind: 'acknowledge' });
+    });
+
     it('puts a message aside at once when it can never be handled', async () => {
       await start();
       await send(1, 2);
