@@ -84,6 +84,11 @@ export class CallDesk<Call extends KnownCall> {
     };
   }
 
+  /** Our name in the book: the application and the Asterisk. */
+  get owner(): string {
+    return this.options.owner;
+  }
+
   /** How many calls are not over. */
   get size(): number {
     return this.live.size;

@@ -1,0 +1,166 @@
+import { AriClient } from '../lib/ari/client';
+import { AriConnection, type AriState } from '../lib/ari/connection';
+import type { Call } from '../lib/calls/call';
+import { systemClock } from '../lib/core/clock';
+import { ContactError } from '../lib/core/errors';
+import type { AnyMetric } from '../lib/monitor/registry';
+import { adminRoute, readForm } from '../lib/red/admin';
+import { configNode, integer, readConfig, secret, text, url } from '../lib/red/config';
+import { guard, onClose } from '../lib/red/input';
+import { nodeLogger } from '../lib/red/logger';
+import type { Definition, Red, RuntimeNode } from '../lib/red/node';
+import { registerNode } from '../lib/red/register';
+import { Status } from '../lib/red/status';
+import type { CallStoreNode } from './call-store';
+
+/** What the nodes that use an ari-connection find on it. */
+export interface AriConnectionNode extends RuntimeNode {
+  /** Missing when the configuration is incomplete. */
+  connection?: AriConnection<Call>;
+  /** The store of its calls; there whenever the connection is. */
+  calls?: NonNullable<CallStoreNode['calls']>;
+  /** What is wrong with the configuration. */
+  problem?: ContactError;
+}
+
+const ACCESS = {
+  url: url({ default: 'http://localhost:8088/ari' }),
+  username: text({ environment: 'ARI_USERNAME', required: true }),
+  password: secret({
+    credential: 'password',
+    environmentProperty: 'passwordEnvironment',
+    environment: 'ARI_PASSWORD',
+    required: true,
+  }),
+};
+const FIELDS = {
+  ...ACCESS,
+  store: configNode<CallStoreNode>('call-store'),
+  app: text({
+    default: 'contactcenter',
+    pattern: /^[A-Za-z0-9_.-]{1,60}$/,
+    expected: 'a name of letters, digits and . _ -',
+  }),
+  playLimitSeconds: integer({ default: 300, min: 1, max: 86_400 }),
+  mostCalls: integer({ default: 1_000, min: 1, max: 100_000 }),
+};
+
+/** ari-connection: an Asterisk and the Stasis application whose calls are looked after. */
+export default function ariConnection(RED: Red): void {
+  adminRoute(RED, {
+    method: 'post',
+    path: '/contact-center/ari-connection/test',
+    permission: 'ari-connection.write',
+    handler: async (request) => {
+      const form = readForm(RED, request.body, ACCESS);
+      if (!form.ok) throw form.error;
+      const { username: user, ...access } = form.value;
+      const client = new AriClient({ ...access, user });
+      const began = systemClock.now();
+      try {
+        const info = await client.request('GET', 'asterisk/info', { what: 'connect to Asterisk' });
+        const { system } = (info ?? {}) as { system?: { version?: string } };
+        return { ok: true, version: system?.version ?? '', ms: systemClock.now() - began };
+      } finally {
+        client.close();
+      }
+    },
+  });
+  registerNode<AriConnectionNode>(RED, 'ari-connection', (node, definition) => start(RED, node, definition), {
+    password: 'password',
+  });
+}
+
+function start(RED: Red, node: AriConnectionNode, definition: Definition): void {
+  const logger = nodeLogger(RED, node);
+  const status = new Status(RED, node, {
+    details: () => ({
+      app: definition['app'],
+      connected: node.connection?.connected,
+      calls: node.connection?.desk.size,
+      reconnects: node.connection?.counts.reconnects,
+    }),
+    metrics: () => metrics(node.connection),
+  });
+  const config = readConfig(RED, node, definition, FIELDS);
+  const problem = config.ok ? config.value.store.problem : config.error;
+  const calls = config.ok ? config.value.store.calls : undefined;
+  if (!config.ok || !calls) {
+    node.problem = problem ?? new ContactError('CONFIGURATION', { attempted: 'use the call store' });
+    status.set('not-configured', { reason: node.problem.message });
+    if (!config.ok) logger.error(node.problem.message, { code: node.problem.code });
+    return;
+  }
+  const { url: address, username: user, password, app, playLimitSeconds, mostCalls } = config.value;
+  const connection = new AriConnection<Call>({
+    access: { url: address, user, password },
+    app,
+    book: calls.book,
+    playLimitMs: playLimitSeconds * 1_000,
+    mostCalls,
+    logger,
+  });
+  node.connection = connection;
+  node.calls = calls;
+  connection.onState((state) => showAri(status, state));
+  // Events that come before the flows are there would find nobody.
+  const begin = guard(node, () => connection.start());
+  RED.events.once('flows:started', begin);
+  status.set('connecting');
+  onClose(node, async () => {
+    RED.events.removeListener('flows:started', begin);
+    await connection.close();
+  });
+}
+
+/** Shows how a connection to Asterisk stands. */
+export function showAri(status: Status, state: AriState): void {
+  const reason = 'error' in state ? { reason: state.error.message } : {};
+  if (state.kind === 'ready') status.set('connected');
+  else if (state.kind === 'refused') status.set('refused', { text: 'wrong-credentials', ...reason });
+  else if (state.kind === 'replaced') status.set('failed', { text: 'app-taken', ...reason });
+  else if (state.kind === 'away') status.set('disconnected', { text: 'reconnecting', ...reason });
+  else status.set('connecting');
+}
+
+function metrics(connection: AriConnection<Call> | undefined): AnyMetric[] {
+  if (!connection) return [];
+  const { connected, counts, desk } = connection;
+  return [
+    {
+      name: 'ari_http_connected',
+      help: 'Whether the latest request to Asterisk was answered.',
+      type: 'gauge',
+      value: Number(connected.http),
+    },
+    {
+      name: 'ari_websocket_connected',
+      help: 'Whether the events of Asterisk arrive.',
+      type: 'gauge',
+      value: Number(connected.socket && connection.state.kind !== 'replaced'),
+    },
+    {
+      name: 'ari_reconnects_total',
+      help: 'How often the events socket was opened again.',
+      type: 'counter',
+      value: counts.reconnects,
+    },
+    { name: 'active_calls', help: 'Calls that are not over.', type: 'gauge', value: desk.size },
+    {
+      name: 'ari_events_received_total',
+      help: 'Events of Asterisk.',
+      type: 'counter',
+      value: counts.unreadable,
+      labels: { event_type: 'unreadable', processed: 'false', failed: 'true' },
+    },
+    ...[...counts.events].map(
+      ([event_type, value]): AnyMetric => ({
+        name: 'ari_events_received_total',
+        help: 'Events of Asterisk.',
+        type: 'counter',
+        value,
+        labels: { event_type, processed: 'true', failed: 'false' },
+      }),
+    ),
+  ];
+}

@@ -1,0 +1,101 @@
+import { join } from 'node:path';
+import type { NodeMessage } from 'node-red';
+import { callBody, transitionsBody } from '../lib/calls/api';
+import { CALL_STATUSES } from '../lib/calls/call';
+import type { CallUpdate } from '../lib/calls/call-book';
+import { Callbacks } from '../lib/calls/callbacks';
+import { ContactError } from '../lib/core/errors';
+import { boolean, configNode, list, readConfig, secret, url } from '../lib/red/config';
+import { guard, onClose } from '../lib/red/input';
+import { nodeLogger } from '../lib/red/logger';
+import type { Definition, Red, RuntimeNode } from '../lib/red/node';
+import { outboxReport } from '../lib/red/outbox-status';
+import { registerNode } from '../lib/red/register';
+import { Status } from '../lib/red/status';
+import { type AriConnectionNode, showAri } from './ari-connection';
+
+const FIELDS = {
+  connection: configNode<AriConnectionNode>('ari-connection'),
+  statuses: list({ default: [] }),
+  raw: boolean({ default: false }),
+  callbackUrl: url(),
+  callbackSecret: secret({ credential: 'callbackSecret', environmentProperty: 'callbackSecretEnvironment' }),
+};
+
+/** ari-events-in: each step of our calls, when it has been written down. */
+export default function ariEventsIn(RED: Red): void {
+  registerNode(RED, 'ari-events-in', (node, definition) => start(RED, node, definition), {
+    callbackSecret: 'password',
+  });
+}
+
+function start(RED: Red, node: RuntimeNode, definition: Definition): void {
+  const logger = nodeLogger(RED, node);
+  let callbacks: Callbacks | undefined;
+  let sent = 0;
+  const { books, details } = outboxReport(() => callbacks?.queue);
+  const hasCallbacks =
+    typeof definition['callbackUrl'] === 'string' && /^https?:/.test(definition['callbackUrl'] as string);
+  const status = new Status(RED, node, {
+    details: () => ({ sent, ...(callbacks ? { callbacks: details?.() } : {}) }),
+    ...(hasCallbacks && books ? { books } : {}),
+  });
+  const config = readConfig(RED, node, definition, FIELDS);
+  const unknown = config.ok
+    ? config.value.statuses.filter((each) => !CALL_STATUSES.some((known) => known === each))
+    : [];
+  const wrong =
+    unknown.length > 0
+      ? new ContactError('CONFIGURATION', {
+          attempted: 'use the configuration',
+          answer: `the property statuses must hold only ${CALL_STATUSES.join(', ')}, not ${unknown.join(', ')}`,
+        })
+      : undefined;
+  const { connection, calls, problem } = config.ok ? config.value.connection : { problem: config.error };
+  if (!config.ok || wrong || !connection || !calls) {
+    const error = wrong ?? problem;
+    status.set('not-configured', error ? { reason: error.message } : {});
+    if (error && (!config.ok || wrong)) logger.error(error.message, { code: error.code });
+    return;
+  }
+  const { statuses, raw, callbackUrl, callbackSecret } = config.value;
+  if (callbackUrl !== undefined) {
+    const { userDir } = RED.settings;
+    callbacks = new Callbacks({
+      url: callbackUrl,
+      secret: callbackSecret,
+      ...(userDir ? { folder: join(userDir, 'contact-center', 'spool', node.id) } : {}),
+      onState: ({ error }) => {
+        if (error) logger.warn(error.message, { code: error.code });
+      },
+      onLost: (error) => logger.error(error.message, { code: error.code }),
+    });
+  }
+
+  const tell = guard(node, (update: CallUpdate) => {
+    const { call, transitions } = update;
+    if (call.app !== connection.desk.owner) return;
+    callbacks?.take(update);
+    if (statuses.length > 0 && !statuses.includes(call.status)) return;
+    sent += 1;
+    const { callId, correlationId, version: eventNumber } = call;
+    const payload = { ...callBody(call), transitions: transitionsBody(transitions) };
+    node.send({ topic: call.status, payload, callId, correlationId, eventNumber } as NodeMessage);
+  });
+  const ends = [
+    calls.book.onUpdate(tell),
+    connection.onState((state) => showAri(status, state)),
+    ...(raw
+      ? [
+          connection.onEvent(
+            guard(node, (event) => node.send({ topic: `ari/${event.type}`, payload: event.raw } as NodeMessage)),
+          ),
+        ]
+      : []),
+  ];
+  showAri(status, connection.state);
+  onClose(node, async () => {
+    for (const end of ends) end();
+    await callbacks?.close(3_000);
+  });
+}
