@@ -1,3 +1,7 @@
+import { randomBytes } from 'node:crypto';
+import { hash } from 'bcryptjs';
+import { Tokens } from '../../lib/calls/tokens';
+import { startAriSimulator } from '../simulators/ari';
 import { startElasticsearchSimulator } from '../simulators/elasticsearch';
 import { defaultClient, startGenesysSimulator } from '../simulators/genesys';
 
@@ -9,8 +13,8 @@ export interface RunningSystem {
   note: string;
   /** Where a person can look at what has arrived in it. */
   look?: { name: string; url: string };
-  /** Begins to send what the flows are made for. */
-  makeTraffic?: () => void;
+  /** Begins to send what the flows are made for; `url` is the address of Node-RED. */
+  makeTraffic?: (url: string) => void;
   countDocuments?: () => Promise<number>;
   close(): Promise<void>;
 }
@@ -68,5 +72,48 @@ const elasticsearch: System = {
   },
 };
 
+/** The numbers that the demo calls: the last four digits say what the simulated party does. */
+const NUMBERS = ['+15550100', '+15550000486', '+15550101', '+15550000180', '+15550000603', '+15550102'];
+const CALL_EVERY_MS = 3_000;
+
+const asterisk: System = {
+  name: 'Asterisk',
+  isReal: ({ ARI_HTTP_URL }) => Boolean(ARI_HTTP_URL),
+  async simulate() {
+    const simulator = await startAriSimulator();
+    const { SECRET_KEY = randomBytes(32).toString('hex') } = process.env;
+    const password = randomBytes(9).toString('base64url');
+    let timer: NodeJS.Timeout | undefined;
+    const makeTraffic = (url: string) => {
+      let calls = 0;
+      const tokens = new Tokens({ secret: SECRET_KEY });
+      timer = setInterval(async () => {
+        const number = NUMBERS[calls++ % NUMBERS.length];
+        const { accessToken } = await tokens.issue('demo');
+        const headers = { Authorization: `Bearer ${accessToken}`, 'Content-Type': 'application/json' };
+        const init = { method: 'POST', headers, body: '{"timeout":10000}' };
+        // While Node-RED stops, nobody answers.
+        await fetch(`${url}/api/v1/interaction/${number}`, init).catch(() => {});
+      }, CALL_EVERY_MS);
+    };
+    return {
+      environment: {
+        ARI_HTTP_URL: simulator.url,
+        ARI_USERNAME: simulator.user,
+        ARI_PASSWORD: simulator.password,
+        SECRET_KEY,
+        API_USER: 'demo',
+        API_PASSWORD_HASH: await hash(password, 10),
+      },
+      note: `${simulator.url}, a call every ${CALL_EVERY_MS / 1_000} s; API user demo, password ${password}`,
+      makeTraffic,
+      close: async () => {
+        clearInterval(timer);
+        await simulator.close();
+      },
+    };
+  },
+};
+
 /** Every system that an example talks to. */
-export const SYSTEMS: readonly System[] = [genesys, elasticsearch];
+export const SYSTEMS: readonly System[] = [genesys, elasticsearch, asterisk];

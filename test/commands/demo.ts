@@ -37,7 +37,7 @@ export async function demo({ port, check }: { port: number; check: boolean }): P
     const environment = Object.assign({}, ...parts.map(({ environment: own }) => own));
     const env = { METRICS_ENABLED: 'true', ...environment, MONITOR_TOKEN: monitorToken };
     nodeRed = await startNodeRed({ flows, env, userDir, port });
-    for (const { makeTraffic } of parts) makeTraffic?.();
+    for (const { makeTraffic } of parts) makeTraffic?.(nodeRed.url);
     console.log(screen({ nodeRed, parts, flows, monitorToken }));
     if (check) return await untilDocumentsArrive(nodeRed, parts);
     console.log('\nCtrl-C stops everything. The flows are laid out anew at each start.');
@@ -73,6 +73,7 @@ function screen(demo: { nodeRed: NodeRed; parts: Part[]; flows: FlowEntry[]; mon
     '',
     line('Editor', `${nodeRed.url}/`),
     ...['health', 'stats', 'metrics'].map((path) => line(`/${path}`, `${nodeRed.url}/${path}`)),
+    line('Call API', `${nodeRed.url}/docs`),
     line('/logs', `curl -H "Authorization: Bearer ${monitorToken}" ${nodeRed.url}/logs`),
     ...parts.flatMap(({ look }) => (look ? [line(look.name, look.url)] : [])),
   ].join('\n');
