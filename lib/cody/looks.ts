@@ -85,13 +85,12 @@ export class Looks {
     let broken: ContactError | undefined;
     const work = async () => {
       while (queue.length > 0) {
-        await this.untilRoom();
+        await this.enter();
         const tracked = broken || this.options.signal.aborted || !this.options.isPolling() ? undefined : queue.shift();
-        if (!tracked) return;
-        this.looking += 1;
-        const error = await this.tryToLook(tracked);
+        const error = tracked && (await this.tryToLook(tracked));
         this.looking -= 1;
         this.wake();
+        if (!tracked) return;
         if (error) broken ??= error;
       }
     };
@@ -238,13 +237,14 @@ export class Looks {
     if (!this.settings.dryRun) await this.book.finish(tracked);
   }
 
-  /** Resolves when the flow has room for another conversation. */
-  private async untilRoom(): Promise<void> {
+  /** Resolves when the flow has room for another conversation, and takes it. */
+  private async enter(): Promise<void> {
     const { signal, isPolling } = this.options;
     const { capacity } = this.settings;
     while (this.looking + this.sent.size + this.writing.size >= capacity && !signal.aborted && isPolling()) {
       await new Promise<void>((resolve) => this.waiters.push(resolve));
     }
+    this.looking += 1;
   }
 }
 
