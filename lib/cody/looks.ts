@@ -85,7 +85,7 @@ export class Looks {
     let broken: ContactError | undefined;
     const work = async () => {
       while (queue.length > 0) {
-        await this.enter();
+        await this.enter(() => queue.length > 0);
         const tracked = broken || this.options.signal.aborted || !this.options.isPolling() ? undefined : queue.shift();
         const error = tracked && (await this.tryToLook(tracked));
         this.looking -= 1;
@@ -237,11 +237,12 @@ export class Looks {
     if (!this.settings.dryRun) await this.book.finish(tracked);
   }
 
-  /** Resolves when the flow has room for another conversation, and takes it. */
-  private async enter(): Promise<void> {
+  /** Resolves when the flow has room for another conversation, and takes it; or when it is not wanted any more. */
+  private async enter(isWanted: () => boolean): Promise<void> {
     const { signal, isPolling } = this.options;
     const { capacity } = this.settings;
-    while (this.looking + this.sent.size + this.writing.size >= capacity && !signal.aborted && isPolling()) {
+    const isFull = () => this.looking + this.sent.size + this.writing.size >= capacity;
+    while (isFull() && isWanted() && !signal.aborted && isPolling()) {
       await new Promise<void>((resolve) => this.waiters.push(resolve));
     }
     this.looking += 1;
