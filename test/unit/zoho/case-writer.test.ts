@@ -210,7 +210,7 @@ describe('case writer', () => {
 
   it('makes one Case for each of many conversations under random failures', async () => {
     await start(NOT_UNIQUE);
-    const one = process({ timeoutMs: 60, settings: { note: true } });
+    const one = process({ timeoutMs: 200, settings: { note: true } });
     const answers = ['reset', 'reset-after', 'hang-after', { status: 503 }, { status: 429 }, 'not-json'] as const;
     let number = 0;
     zoho.fail({
@@ -219,7 +219,7 @@ describe('case writer', () => {
       answer: () => (Math.random() < 0.3 ? answers[number++ % answers.length] : undefined),
     });
     const ids = Array.from({ length: 30 }, (_, each) => `conversation-${each}`);
-    await Promise.all(ids.map((id) => one.settle(conversation(id), 30)));
+    await Promise.all(ids.map((id) => one.settle(conversation(id), 100)));
     for (const id of ids) {
       const [made, ...more] = zoho.casesOf(id);
       assert.ok(made && more.length === 0, id);
