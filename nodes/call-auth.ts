@@ -56,7 +56,7 @@ export default function callAuth(RED: Red): void {
 function start(RED: Red, node: RuntimeNode, definition: Definition): void {
   const logger = nodeLogger(RED, node);
   const counts = new Map<string, number>();
-  const status = new Status(RED, node, { metrics: () => metrics(counts) });
+  const status = new Status(RED, node, { metrics: () => metrics(counts, definition['mode'] === 'issue') });
   const config = readConfig(RED, node, definition, FIELDS);
   const refuse = (error: ContactError) => {
     status.set('not-configured', { reason: error.message });
@@ -179,18 +179,20 @@ function badJson(requestIdGiven: unknown) {
   return errorAnswer(new ContactError('INVALID_INPUT', facts), requestIdOf(requestIdGiven));
 }
 
-function metrics(counts: Map<string, number>): AnyMetric[] {
+function metrics(counts: Map<string, number>, issues: boolean): AnyMetric[] {
   const locked = (counts.get('locked_out') ?? 0) + (counts.get('too_many_requests') ?? 0);
+  const attempts = [...counts].map(
+    ([result, value]): AnyMetric => ({
+      name: 'auth_attempts_total',
+      help: 'Requests for a token and requests with one, by what became of them.',
+      type: 'counter',
+      value,
+      labels: { result },
+    }),
+  );
+  if (!issues) return attempts;
   return [
-    ...[...counts].map(
-      ([result, value]): AnyMetric => ({
-        name: 'auth_attempts_total',
-        help: 'Requests for a token and requests with one, by what became of them.',
-        type: 'counter',
-        value,
-        labels: { result },
-      }),
-    ),
+    ...attempts,
     {
       name: 'rate_limit_exceeded_total',
       help: 'Requests that were turned away because there were too many.',
