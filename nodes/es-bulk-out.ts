@@ -1,24 +1,27 @@
-import { join } from 'node:path';
 import type { NodeMessage } from 'node-red';
 import { ContactError, messageError, toContactError } from '../lib/core/errors';
-import { type Ending, Outbox, type OutboxState } from '../lib/core/outbox';
-import { DiskSpool, type Entry, MemorySpool } from '../lib/core/spool';
 import { sendBulk } from '../lib/elastic/bulk';
 import { decodeDocument, encodeDocument } from '../lib/elastic/encode';
-import { IndexName } from '../lib/elastic/index-name';
-import { boolean, choice, configNode, integer, number, readConfig, text } from '../lib/red/config';
+import { INDEX_PATTERN, IndexName } from '../lib/elastic/index-name';
+import { boolean, choice, configNode, integer, number, readConfig, text, type Values } from '../lib/red/config';
 import { onClose, onInputDeferred } from '../lib/red/input';
 import { IntakeMessage } from '../lib/red/intake';
 import { nodeLogger } from '../lib/red/logger';
 import type { Definition, Red, RuntimeNode } from '../lib/red/node';
-import { outboxReport, showOutbox } from '../lib/red/outbox-status';
+import { outboxReport } from '../lib/red/outbox-status';
 import { registerNode } from '../lib/red/register';
+import { type FailedMessage, refuseMessages, Sink } from '../lib/red/sink';
 import { Status } from '../lib/red/status';
 import type { EsConnectionNode } from './es-connection';
 
 const FIELDS = {
   connection: configNode<EsConnectionNode>('es-connection'),
-  index: text({ default: 'genesys-audiohook' }),
+  index: text({
+    default: 'genesys-audiohook',
+    pattern: INDEX_PATTERN,
+    expected:
+      'a name that Elasticsearch takes for an index, in lower case, with dates such as {yyyy.MM.dd} in it or not',
+  }),
   dataStream: boolean({ default: false }),
   batchDocuments: integer({ default: 200, min: 1, max: 10_000 }),
   batchBytes: integer({ default: 5_000_000, min: 1, max: 100_000_000 }),
@@ -33,10 +36,7 @@ const FIELDS = {
   settle: boolean({ default: true }),
 };
 
-/** A document that waits, and the message that it came in. */
-type Waiting = IntakeMessage;
-/** What a memory buffer still held at a deploy, by node id: the next instance of the node goes on with it. */
-const handedOver = new Map<string, Entry<Waiting>[]>();
+type Config = Values<typeof FIELDS>;
 
 /** es-bulk-out: documents into Elasticsearch, in batches, with a verdict for each. */
 export default function esBulkOut(RED: Red): void {
@@ -44,102 +44,76 @@ export default function esBulkOut(RED: Red): void {
 }
 
 function start(RED: Red, node: RuntimeNode, definition: Definition): void {
-  const logger = nodeLogger(RED, node);
-  let outbox: Outbox<Waiting> | undefined;
-  const status: Status = new Status(
+  let sink: Sink | undefined;
+  const status = new Status(
     RED,
     node,
-    outboxReport(() => outbox),
+    outboxReport(() => sink?.outboxes ?? []),
   );
   const config = readConfig(RED, node, definition, FIELDS);
-  const problem = config.ok ? config.value.connection.problem : config.error;
-  if (!config.ok || !config.value.connection.connection) {
-    const error = problem ?? new ContactError('CONFIGURATION', { attempted: 'use the Elasticsearch connection' });
-    status.set('not-configured', { reason: error.message });
-    logger.error(error.message, { code: error.code });
-    onInputDeferred(node, (message, send, done) => {
-      send([null, { ...message, error: messageError(error, 0) } as NodeMessage]);
-      done(error);
-    });
-    return;
+  try {
+    if (!config.ok) throw config.error;
+    sink = openSink(RED, node, config.value);
+    sink.show(status);
+    takeIn(node, sink, config.value);
+  } catch (thrown) {
+    const error = toContactError(thrown, 'start the node');
+    status.set(error.code === 'CONFIGURATION' ? 'not-configured' : 'failed', { reason: error.message });
+    nodeLogger(RED, node).error(error.message, { code: error.code });
+    refuseMessages(node, error, config.ok && config.value.settle, failedMessage);
   }
-  const { connection: user, buffer, bufferDocuments, bufferBytes, overflow, settle, ...rest } = config.value;
-  const connection = user.connection as NonNullable<EsConnectionNode['connection']>;
-  const isOnDisk = buffer === 'disk';
-  const folder = join(RED.settings.userDir ?? '.', 'contact-center', 'spool', node.id);
+}
 
-  const end = (entry: Entry<Waiting>, ending: Ending) => {
-    const failure = 'error' in ending ? ending.error : undefined;
-    if (failure) node.send([null, failureMessage(entry, failure)]);
-    entry.context?.ended(failure);
-  };
-  const show = (state: OutboxState) => outbox && showOutbox(status, outbox, state);
-  outbox = new Outbox<Waiting>({
-    spool: isOnDisk ? new DiskSpool(folder) : new MemorySpool(),
-    batch: { items: rest.batchDocuments, bytes: rest.batchBytes, ageMs: rest.batchSeconds * 1_000 },
-    concurrency: rest.concurrency,
-    limits: { items: bufferDocuments, bytes: bufferBytes },
-    overflow,
-    backoff: { baseMs: rest.retryBaseSeconds * 1_000, maxMs: rest.retryMaxSeconds * 1_000 },
+function openSink(RED: Red, node: RuntimeNode, config: Config): Sink {
+  const { connection, problem } = config.connection;
+  if (!connection) {
+    throw problem ?? new ContactError('CONFIGURATION', { attempted: 'use the Elasticsearch connection' });
+  }
+  const sink = new Sink(RED, node, {
+    batch: { items: config.batchDocuments, bytes: config.batchBytes, ageMs: config.batchSeconds * 1_000 },
+    concurrency: config.concurrency,
+    buffer: config.buffer,
+    limits: { items: config.bufferDocuments, bytes: config.bufferBytes },
+    overflow: config.overflow,
+    backoff: { baseMs: config.retryBaseSeconds * 1_000, maxMs: config.retryMaxSeconds * 1_000 },
     send: (entries, signal) => sendBulk(connection, entries, signal),
-    onEnding: end,
     onBatch: ({ items, tookMs, ...report }) => {
       node.send([{ topic: 'batch', payload: { documents: items, ...report, took: tookMs } } as NodeMessage, null]);
-      if (outbox?.state.state === 'working') showOutbox(status, outbox, outbox.state);
     },
-    onState: (state) => {
-      show(state);
-      if (state.error) logger.warn(state.error.message, { code: state.error.code });
-    },
+    failedMessage,
   });
-  show(outbox.state);
-  const running = outbox;
   const leave = connection.use();
-  for (const { body, context } of handedOver.get(node.id) ?? []) running.offer(body, context as Waiting, () => {});
-  handedOver.delete(node.id);
+  onClose(node, (removed) => sink.close(removed).finally(leave));
+  return sink;
+}
 
-  const operation = rest.dataStream ? 'create' : 'index';
-  const indexName = new IndexName(rest.index);
+function takeIn(node: RuntimeNode, sink: Sink, { index: pattern, dataStream, settle }: Config): void {
+  const operation = dataStream ? 'create' : 'index';
+  const indexName = new IndexName(pattern);
   onInputDeferred(node, (message, send, done) => {
     const { payload, documentId, index } = message as { payload?: unknown; documentId?: unknown; index?: unknown };
     const isMany = Array.isArray(payload);
     const documents: unknown[] = isMany ? payload : [payload];
     const intake = new IntakeMessage(message, documents.length, settle, done);
-    for (const document of documents) {
+    for (const [position, document] of documents.entries()) {
+      const own = Array.isArray(documentId) ? documentId[position] : undefined;
       let body: string;
       try {
-        body = encodeDocument(
-          { document, id: isMany ? undefined : documentId, index },
-          operation,
-          indexName,
-          Date.now(),
-        );
+        body = encodeDocument({ document, id: isMany ? own : documentId, index }, operation, indexName, Date.now());
       } catch (thrown) {
         const error = toContactError(thrown, 'index a document');
-        running.refuse();
+        sink.refuse();
         send([null, { ...message, payload: document, error: messageError(error, 0) } as NodeMessage]);
         intake.ended(error);
         continue;
       }
-      running.offer(body, intake, (error) => {
-        // On disk the document is safe: the message is done, whatever Elasticsearch will say of it.
-        if (isOnDisk && !error) intake.ended();
-      });
+      sink.offer(body, intake);
     }
-  });
-  onClose(node, async (removed) => {
-    const left = await running.close(3_500).finally(leave);
-    if (left.length === 0) return;
-    if (!removed) handedOver.set(node.id, left);
-    const error = new ContactError('CLOSED', { attempted: 'index a document' });
-    if (removed) for (const entry of left) end(entry, { kind: 'rejected', error });
   });
 }
 
-function failureMessage(entry: Entry<Waiting>, failure: ContactError): NodeMessage {
-  const error = messageError(failure, entry.attempts);
-  const { context, body } = entry;
+/** The message that a document came in, or one with the document if it came in an array or from an earlier process. */
+const failedMessage: FailedMessage = ({ context, body }) => {
   const { document: payload, id: documentId, index } = decodeDocument(body);
-  const whole = context?.documents === 1 ? context.message : { documentId, index, payload };
-  return { ...whole, error } as NodeMessage;
-}
+  return context?.documents === 1 ? context.message : { documentId, index, payload };
+};

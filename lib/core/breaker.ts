@@ -1,4 +1,4 @@
-import { BrokenCircuitError, CircuitState, circuitBreaker, handleWhenResult, SamplingBreaker } from 'cockatiel';
+import { BrokenCircuitError, CircuitState, circuitBreaker, handleWhenResult, type IBreaker } from 'cockatiel';
 
 /** When a breaker opens and for how long. */
 export interface BreakerOptions {
@@ -28,16 +28,10 @@ export class Breaker {
   readonly openMs: number;
   private readonly policy;
 
-  constructor(options: BreakerOptions = {}) {
-    const { threshold = 0.5, windowMs = 60_000, minimumCalls = 10, openMs = 15_000 } = options;
+  constructor({ threshold = 0.5, windowMs = 60_000, minimumCalls = 10, openMs = 15_000 }: BreakerOptions = {}) {
     this.openMs = openMs;
-    // The library asks for calls a second where a person thinks of calls in the window.
-    const breaker = new SamplingBreaker({
-      threshold,
-      duration: windowMs,
-      minimumRps: (minimumCalls * 1_000) / windowMs,
-    });
     const failed = handleWhenResult((result) => (result as { failed: boolean }).failed);
+    const breaker = new FailureShare(threshold, windowMs, minimumCalls);
     this.policy = circuitBreaker(failed, { halfOpenAfter: openMs, breaker });
   }
 
@@ -56,5 +50,56 @@ export class Breaker {
       if (thrown instanceof BrokenCircuitError) return undefined;
       throw thrown;
     }
+  }
+}
+
+/** The window is divided into this many slices, which leave it one by one. */
+const SLICES = 60;
+
+/**
+ * The rule by which the breaker opens. The library's own rule forgets one slice with each call, not with time: with a
+ * call every five seconds its minute lasts five.
+ */
+class FailureShare implements IBreaker {
+  /** Nothing that is worth keeping over a restart. */
+  state: unknown;
+  private readonly slices = Array.from({ length: SLICES }, () => ({ number: -1, calls: 0, failures: 0 }));
+
+  constructor(
+    private readonly threshold: number,
+    private readonly windowMs: number,
+    private readonly minimumCalls: number,
+  ) {}
+
+  success(state: CircuitState): void {
+    // A probe that succeeds begins a new life: what failed before does not count against it.
+    if (state === CircuitState.HalfOpen) for (const slice of this.slices) slice.number = -1;
+    this.count(0);
+  }
+
+  failure(): boolean {
+    this.count(1);
+    const newest = this.sliceNumber();
+    let calls = 0;
+    let failures = 0;
+    for (const slice of this.slices) {
+      if (slice.number <= newest - SLICES || slice.number > newest) continue;
+      calls += slice.calls;
+      failures += slice.failures;
+    }
+    return calls >= this.minimumCalls && failures > this.threshold * calls;
+  }
+
+  private count(failures: number): void {
+    const number = this.sliceNumber();
+    const slice = this.slices[number % SLICES];
+    if (!slice) return;
+    if (slice.number !== number) Object.assign(slice, { number, calls: 0, failures: 0 });
+    slice.calls += 1;
+    slice.failures += failures;
+  }
+
+  private sliceNumber(): number {
+    return Math.floor((Date.now() * SLICES) / this.windowMs);
   }
 }

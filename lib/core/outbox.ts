@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events';
+import { abortable } from './abort';
 import { type BackoffOptions, backoffDelayMs } from './backoff';
 import { Books, type BooksSnapshot } from './books';
 import { Breaker, type BreakerOptions, type BreakerState } from './breaker';
@@ -12,6 +13,9 @@ export type OverflowPolicy = 'refuse' | 'drop-oldest' | 'drop-newest';
 
 /** How an entry ended. */
 export type Ending = FinalVerdict | { kind: 'dropped'; error: ContactError };
+
+type OpenVerdict = Exclude<Verdict, FinalVerdict>;
+type Given = Verdict | readonly Verdict[];
 
 /** What became of one batch. */
 export interface BatchReport {
@@ -27,19 +31,26 @@ export interface BatchReport {
 
 /** How an outbox stands. */
 export interface OutboxState {
-  /** `refused`: credentials or rights are at fault. `retrying`: the remote system is unwell or away. */
-  state: 'working' | 'retrying' | 'refused' | 'breaker-open';
+  /**
+   * `refused`: credentials or rights are at fault. `retrying`: the remote system is unwell or away. `failed`: the buffer
+   * can no longer store what comes in.
+   */
+  state: 'working' | 'retrying' | 'refused' | 'breaker-open' | 'failed';
   error?: ContactError;
 }
 
+/** What an outbox needs. The functions must not throw. */
 export interface OutboxOptions<Context> {
   spool: Spool<Context>;
+  /** What an outbox before this one still held: it is taken in first, whatever the limits say. */
+  inherited?: readonly Entry<Context>[];
   /** A batch is cut at this many items, bytes, or when its oldest item is this old. */
   batch: { items: number; bytes: number; ageMs: number };
-  /** How many batches are on their way at the same time. */
+  /** How many batches are on their way at the same time. With more than one, batches may overtake one another. */
   concurrency: number;
-  /** What the buffer holds at most. */
+  /** What the buffer holds at most, including what is being sent. */
   limits: { items: number; bytes: number };
+  /** `drop-oldest` drops what waits longest; when all there is is being sent, the new one. */
   overflow: OverflowPolicy;
   backoff: BackoffOptions;
   breaker?: BreakerOptions;
@@ -52,11 +63,13 @@ export interface OutboxOptions<Context> {
   refusedPauseMs?: number;
   /**
    * Sends a batch and says what became of each entry, or of all of them with a single verdict. After a single verdict
-   * the whole outbox pauses; an entry with a verdict of its own waits by itself. An entry whose outcome is `unknown` is
-   * sent again, so what is sent must be idempotent, or the outcome looked up here. The breaker counts a batch as failed
-   * when all of it failed.
+   * the whole outbox pauses; entries with verdicts of their own wait by themselves. An entry whose outcome is `unknown`
+   * is sent again, so what is sent must be idempotent, or the outcome looked up here. To throw, or to leave entries
+   * without a verdict, makes their outcome unknown. The breaker counts a batch as failed when all of it failed.
    */
-  send(entries: readonly Entry<Context>[], signal: AbortSignal): Promise<Verdict | readonly Verdict[]>;
+  send(entries: readonly Entry<Context>[], signal: AbortSignal): Promise<Given>;
+  /** Called at most once for each entry, before its end: the spool has it. */
+  onStored?(entry: Entry<Context>): void;
   /** Called once for each entry, when it needs no further care. */
   onEnding(entry: Entry<Context>, ending: Ending): void;
   onBatch?(report: BatchReport): void;
@@ -64,42 +77,65 @@ export interface OutboxOptions<Context> {
   clock?: Clock;
 }
 
+/** No remote system is left alone for longer, whatever it asks for: a timer cannot count much further anyway. */
+const LONGEST_PAUSE_MS = 3_600_000;
+/** How long a sender may take once it is told to come to an end. */
+const ABORT_WITHIN_MS = 500;
+/** What waits by itself is in memory, so it must not become more and more: from here on nothing else is sent. */
+const MOST_WAITING = 10_000;
+const WORKING: OutboxState = { state: 'working' };
+
 /**
  * Sends what comes in to a remote system: buffers it, cuts batches, retries, keeps the books. Whatever is taken in
- * ends exactly once in `onEnding`, or stays in the spool for whoever opens it next.
+ * ends exactly once in `onEnding`, or stays in the spool for whoever opens it next. What waits is sent in the order in
+ * which it came, also when it was put back.
  */
 export class Outbox<Context> {
   private readonly books = new Books();
   private readonly breaker: Breaker;
   private readonly clock: Clock;
+  /** Tells the sender to come to an end. */
   private readonly abort = new AbortController();
+  /** Ends the wait for a sender that does not. */
+  private readonly abandon = new AbortController();
   /** Batches on their way. */
-  private flying = 0;
-  private sending = new Set<Promise<void>>();
-  /** Whole requests that failed in a row; a single one is then on its way at a time. */
+  private readonly sending = new Set<Promise<void>>();
+  /** Whole batches that failed in a row; then, and while the breaker is not closed, a single one is on its way. */
   private failures = 0;
-  private refusals = 0;
-  private pausedUntil = 0;
-  private timer: Timer | undefined;
-  private timerAt = Number.POSITIVE_INFINITY;
+  /** Runs while nothing may be sent. */
+  private pause: Timer | undefined;
+  private pauseEnds = 0;
+  /** Runs until the oldest entry is old enough for a batch of its own. */
+  private batchTimer: Timer | undefined;
   /** Entries that wait for their own time, after a verdict that concerned them alone. */
-  private readonly waiting = new Map<Timer, Entry<Context>[]>();
-  private current: OutboxState = { state: 'working' };
-  private closing = false;
-  private draining = false;
+  private readonly waiting = new Map<Timer, readonly Entry<Context>[]>();
+  private waitingCount = 0;
+  private current = WORKING;
+  /** Set while the buffer does not store what comes in: that is graver than anything else. */
+  private storing: ContactError | undefined;
+  private isClosing = false;
+  private closed: Promise<Entry<Context>[]> | undefined;
 
   constructor(private readonly options: OutboxOptions<Context>) {
+    const { spool, inherited = [] } = options;
     this.clock = options.clock ?? systemClock;
     this.breaker = new Breaker(options.breaker);
     // Each batch on its way listens, more than once.
-    setMaxListeners(0, this.abort.signal);
-    const { earlier, count } = options.spool;
-    this.books.restore(earlier ?? { delivered: 0, duplicate: 0, rejected: 0, dropped: 0 }, count);
-    if (count > 0) this.pump();
+    setMaxListeners(0, this.abort.signal, this.abandon.signal);
+    this.books.restore(spool.earlier ?? { delivered: 0, duplicate: 0, rejected: 0, dropped: 0 }, spool.count);
+    spool.owner = {
+      stored: (entry) => this.stored(entry),
+      failed: (entries, error) => this.storingFailed(entries, error),
+    };
+    for (const entry of inherited) {
+      this.books.receive();
+      spool.append({ ...entry, isStored: false });
+    }
+    this.pump();
   }
 
   get state(): OutboxState {
-    return this.current;
+    return this.storing ? { state: 'failed', error: this.storing } : this.current;
   }
 
   get breakerState(): BreakerState {
@@ -117,23 +153,20 @@ export class Outbox<Context> {
     return { items: count, bytes };
   }
 
-  /** `onSafe` is called once: without an error when the spool has the entry, with one when it was not taken in. */
-  offer(body: string, context: Context, onSafe: (error?: ContactError) => void): void {
+  /** Takes something in. It ends in `onEnding`, at once if there is no room for it or the outbox is closed. */
+  offer(body: string, context: Context): void {
     const bytes = Buffer.byteLength(body);
-    const { spool, limits } = this.options;
+    const receivedAt = this.clock.now();
+    const entry: Entry<Context> = { body, bytes, context, receivedAt, attempts: 0, key: 0, isStored: false };
     this.books.receive();
-    const entry: Entry<Context> = { body, bytes, context, receivedAt: this.clock.now(), attempts: 0, key: 0 };
-    const isFull = () => spool.count + 1 > limits.items || spool.bytes + bytes > limits.bytes;
-    if (this.closing) {
-      this.turnAway(entry, new ContactError('CLOSED', { attempted: 'take a document in' }), 'rejected', onSafe);
-      return;
+    if (this.isClosing) {
+      this.endUnsent(entry, {
+        kind: 'rejected',
+        error: new ContactError('CLOSED', { attempted: 'take a document in' }),
+      });
+    } else if (this.makeRoom(entry)) {
+      this.options.spool.append(entry);
     }
-    if (isFull() && !this.makeRoom(entry, isFull, onSafe)) return;
-    spool.append(entry, (error) => {
-      if (error) this.turnAway(entry, error, 'rejected', onSafe);
-      else onSafe();
-      if (!error) this.arrived();
-    });
   }
 
   /** Counts something that came in and could not be made into an entry. */
@@ -145,249 +178,265 @@ export class Outbox<Context> {
 
   /** Ends the pause after a failure: what was at fault has been put right. */
   retryNow(): void {
-    this.pausedUntil = 0;
+    this.endPause();
     this.pump();
   }
 
   /**
-   * Stops the intake, sends what waits for as long as `withinMs` allows, and closes the spool. Answers what a spool in
-   * memory still holds.
+   * Stops the intake, sends what waits for as long as `withinMs` allows and nothing stands in the way, and closes the
+   * spool; half a second more if the sender does not heed its signal. Answers what a spool in memory still holds. A
+   * second call gets the answer of the first.
    */
-  async close(withinMs: number): Promise<Entry<Context>[]> {
-    this.closing = true;
-    this.draining = true;
-    for (const [timer, entries] of this.waiting) {
-      this.clock.clearTimeout(timer);
+  close(withinMs: number): Promise<Entry<Context>[]> {
+    this.isClosing = true;
+    this.closed ??= this.finish(withinMs);
+    return this.closed;
+  }
+
+  private async finish(withinMs: number): Promise<Entry<Context>[]> {
+    const { clock, waiting, sending, abort } = this;
+    for (const [timer, entries] of waiting) {
+      clock.clearTimeout(timer);
       this.options.spool.giveBack(entries);
     }
-    this.waiting.clear();
+    waiting.clear();
+    this.waitingCount = 0;
     this.pump();
-    let timer: Timer | undefined;
-    const late = new Promise<'late'>((resolve) => {
-      timer = this.clock.setTimeout(() => resolve('late'), withinMs);
-    });
-    while (this.sending.size > 0 && this.current.state === 'working') {
-      if ((await Promise.race([Promise.allSettled([...this.sending]), late])) === 'late') break;
-    }
-    this.draining = false;
-    if (this.sending.size > 0) this.abort.abort();
-    await Promise.allSettled([...this.sending]);
-    this.clock.clearTimeout(timer);
-    this.clock.clearTimeout(this.timer);
+    let late = clock.setTimeout(() => {
+      abort.abort();
+      late = clock.setTimeout(() => this.abandon.abort(), ABORT_WITHIN_MS);
+    }, withinMs);
+    while (sending.size > 0) await Promise.all(sending);
+    // What reaches the disk only now is sent by whoever opens it next.
+    abort.abort();
+    for (const timer of [late, this.pause, this.batchTimer]) clock.clearTimeout(timer);
     return this.options.spool.close();
   }
 
-  private arrived(): void {
-    const { spool, batch } = this.options;
-    if (spool.readyCount >= batch.items || spool.readyBytes >= batch.bytes) this.pump();
-    else this.wakeAt((spool.oldestAt ?? this.clock.now()) + batch.ageMs);
+  private stored(entry: Entry<Context>): void {
+    const { spool, batch, onStored } = this.options;
+    onStored?.(entry);
+    if (this.storing) this.change(() => (this.storing = undefined));
+    // While the timer runs, only a full batch has to be seen to.
+    const isCut = spool.readyCount >= batch.items || spool.readyBytes >= batch.bytes;
+    if (isCut || this.batchTimer === undefined) this.pump();
   }
 
-  /** False when the entry was turned away. */
-  private makeRoom(entry: Entry<Context>, isFull: () => boolean, onSafe: (error?: ContactError) => void): boolean {
-    const { spool, limits, overflow, onEnding } = this.options;
+  private storingFailed(entries: readonly Entry<Context>[], error: ContactError): void {
+    this.change(() => (this.storing = error));
+    for (const entry of entries) this.endUnsent(entry, { kind: 'rejected', error });
+  }
+
+  /** False when there is no room for the entry, which has ended then. */
+  private makeRoom(entry: Entry<Context>): boolean {
+    if (!this.isFull(entry.bytes)) return true;
+    const { spool, limits, overflow } = this.options;
+    const canFit = entry.bytes <= limits.bytes;
+    const isDropped = overflow !== 'refuse';
     const error = new ContactError('BUFFER_FULL', {
-      attempted: 'take a document in',
+      attempted: `take in a document of ${entry.bytes} bytes`,
       answer: `the buffer holds ${spool.count} of ${limits.items} documents and ${spool.bytes} of ${limits.bytes} bytes`,
+      retryable: canFit && !isDropped,
     });
-    if (overflow === 'drop-oldest') {
-      while (isFull()) {
-        const [oldest] = spool.take(1, 0);
+    if (overflow === 'drop-oldest' && canFit) {
+      while (this.isFull(entry.bytes)) {
+        const oldest = spool.evict();
         if (!oldest) break;
-        this.books.settleQueued('dropped');
-        spool.settle([oldest], this.books.totals());
-        onEnding(oldest, { kind: 'dropped', error });
+        this.endUnsent(oldest, { kind: 'dropped', error }, [oldest]);
       }
-      if (!isFull()) return true;
+      if (!this.isFull(entry.bytes)) return true;
     }
-    this.turnAway(entry, error, overflow === 'refuse' ? 'rejected' : 'dropped', onSafe);
+    this.endUnsent(entry, { kind: isDropped ? 'dropped' : 'rejected', error });
     return false;
   }
 
-  private turnAway(
+  private isFull(bytes: number): boolean {
+    const { spool, limits } = this.options;
+    return spool.count >= limits.items || spool.bytes + bytes > limits.bytes;
+  }
+
+  /** `kept` is the entry if the spool has it. */
+  private endUnsent(
     entry: Entry<Context>,
-    error: ContactError,
-    account: 'rejected' | 'dropped',
-    onSafe: (error?: ContactError) => void,
+    ending: Extract<Ending, { kind: 'rejected' | 'dropped' }>,
+    kept: Entry<Context>[] = [],
   ): void {
-    this.books.settleQueued(account);
-    this.options.spool.settle([], this.books.totals());
-    onSafe(error);
-    this.options.onEnding(entry, { kind: account, error });
+    this.books.settleQueued(ending.kind);
+    this.options.spool.settle(kept, this.books.totals());
+    this.options.onEnding(entry, ending);
   }
 
   /** Starts as many batches as may be on their way now. */
   private pump(): void {
-    const { spool, batch, concurrency } = this.options;
-    const now = this.clock.now();
-    while (!this.abort.signal.aborted && (!this.closing || this.draining) && spool.readyCount > 0) {
-      if (now < this.pausedUntil) {
-        if (!this.closing) this.wakeAt(this.pausedUntil);
-        return;
-      }
-      // One request at a time probes a system that has just failed.
-      if (this.flying >= (this.failures > 0 ? 1 : concurrency)) return;
-      const due = (spool.oldestAt ?? now) + batch.ageMs;
-      const isCut = spool.readyCount >= batch.items || spool.readyBytes >= batch.bytes || now >= due;
-      if (!isCut && !this.closing) {
-        this.wakeAt(due);
+    const { spool, batch } = this.options;
+    while (spool.readyCount > 0 && this.maySend()) {
+      const isCut = this.isClosing || spool.readyCount >= batch.items || spool.readyBytes >= batch.bytes;
+      const ageMs = this.clock.now() - (spool.oldestAt ?? 0);
+      // An entry from the future says that the machine's clock was set back: how old it is nobody knows.
+      if (!isCut && ageMs >= 0 && ageMs < batch.ageMs) {
+        this.batchTimer ??= this.clock.setTimeout(() => {
+          this.batchTimer = undefined;
+          this.pump();
+        }, batch.ageMs - ageMs);
         return;
       }
       const entries = spool.take(batch.items, batch.bytes);
-      this.flying += 1;
       this.books.start(entries.length);
-      const sent = this.sendBatch(entries).finally(() => {
+      const sent = this.sendBatch(entries).then(() => {
         this.sending.delete(sent);
-        this.flying -= 1;
         this.pump();
       });
       this.sending.add(sent);
     }
   }
 
-  private async sendBatch(entries: Entry<Context>[]): Promise<void> {
+  private maySend(): boolean {
+    if (this.pause !== undefined || this.waitingCount >= MOST_WAITING || this.abort.signal.aborted) return false;
+    const isProbe = this.failures > 0 || this.breaker.state !== 'closed';
+    return this.sending.size < (isProbe ? 1 : this.options.concurrency);
+  }
+
+  private async sendBatch(entries: readonly Entry<Context>[]): Promise<void> {
     const began = this.clock.now();
-    for (const entry of entries) entry.attempts += 1;
-    const result = await this.breaker.call(async () => {
-      let verdicts: Verdict | readonly Verdict[];
-      try {
-        verdicts = await this.options.send(entries, this.abort.signal);
-      } catch (thrown) {
-        verdicts = { kind: 'unknown', error: toContactError(thrown, 'send a batch') };
-      }
-      const failed = [verdicts].flat().every((verdict: Verdict) => isFailure(verdict));
-      return { verdicts, failed };
-    });
-    if (!result) {
+    const sent = await this.breaker.call(() => this.send(entries));
+    if (sent) {
+      this.settle(entries, sent.given, this.clock.now() - began);
+    } else {
       const error = new ContactError('BREAKER_OPEN', { attempted: 'send a batch' });
       this.putBack(entries);
-      for (const entry of entries) entry.attempts -= 1;
-      this.pause(this.breaker.openMs / 4, { state: 'breaker-open', error });
-      return;
+      this.startPause(this.breaker.openMs / 4, { state: 'breaker-open', error });
     }
-    const { verdicts } = result;
-    if (Array.isArray(verdicts)) this.settleEach(entries, this.giveUp(entries, verdicts as readonly Verdict[]), began);
-    else this.settleAll(entries, verdicts as Verdict, began);
+  }
+
+  private async send(entries: readonly Entry<Context>[]): Promise<{ given: Given; failed: boolean }> {
+    for (const entry of entries) entry.attempts += 1;
+    const { signal } = this.abort;
+    let given: Given;
+    try {
+      given = await abortable(this.options.send(entries, signal), this.abandon.signal, 'wait for an answer');
+    } catch (thrown) {
+      given = { kind: 'unknown', error: toContactError(thrown, 'send a batch') };
+    }
+    return { given, failed: 'kind' in given ? isFailure(given) : given.every(isFailure) };
+  }
+
+  private settle(entries: readonly Entry<Context>[], given: Given, tookMs: number): void {
+    const { spool, onEnding, onBatch } = this.options;
+    const report: BatchReport = { ...NO_REPORT, items: entries.length, retried: entries.length, tookMs };
+    const settled: Entry<Context>[] = [];
+    const endings: FinalVerdict[] = [];
+    const again: Entry<Context>[] = [];
+    let open: OpenVerdict | undefined;
+    for (const [index, entry] of entries.entries()) {
+      const verdict = this.giveUp(entry, 'kind' in given ? given : (given[index] ?? NO_VERDICT));
+      report.bytes += entry.bytes;
+      if (isFinal(verdict)) {
+        settled.push(entry);
+        endings.push(verdict);
+        this.books.settle(verdict.kind);
+        report[verdict.kind] += 1;
+        report.retried -= 1;
+      } else {
+        again.push(entry);
+        if (open?.kind !== 'refused') open = verdict;
+      }
+    }
+    if (settled.length > 0) spool.settle(settled, this.books.totals());
+    if ('kind' in given && !isFinal(given)) {
+      this.failures += 1;
+      this.putBack(again);
+      this.startPause(this.pauseMs(given, this.failures), this.stateOf(given));
+    } else {
+      this.failures = 0;
+      this.endPause();
+      if (open) this.waitAlone(again, open);
+      else if (this.waiting.size === 0) this.setState(WORKING);
+    }
+    for (const [index, entry] of settled.entries()) onEnding(entry, endings[index] as FinalVerdict);
+    onBatch?.(report);
   }
 
   /** What was tried often enough is not tried again. */
-  private giveUp(entries: readonly Entry<Context>[], verdicts: readonly Verdict[]): Verdict[] {
+  private giveUp(entry: Entry<Context>, verdict: Verdict): Verdict {
     const { attempts = Number.POSITIVE_INFINITY } = this.options;
-    return verdicts.map((verdict, index) => {
-      const isSpent = !isFinal(verdict) && verdict.kind !== 'refused' && (entries[index]?.attempts ?? 0) >= attempts;
-      return isSpent ? { kind: 'rejected', error: verdict.error } : verdict;
-    });
+    const isSpent = entry.attempts >= attempts && !isFinal(verdict) && verdict.kind !== 'refused';
+    return isSpent ? { kind: 'rejected', error: verdict.error } : verdict;
   }
 
-  /** The whole batch met the same end. */
-  private settleAll(entries: Entry<Context>[], verdict: Verdict, began: number): void {
-    const each = this.giveUp(entries, new Array<Verdict>(entries.length).fill(verdict));
-    if (each.some(isFinal)) {
-      this.settleEach(entries, each, began);
-    } else {
+  /** Entries with verdicts of their own do not hold the others up. */
+  private waitAlone(entries: readonly Entry<Context>[], verdict: OpenVerdict): void {
+    const pauseMs = this.pauseMs(verdict, Math.max(...entries.map((entry) => entry.attempts)));
+    if (this.isClosing) {
       this.putBack(entries);
-      this.options.onBatch?.({ ...emptyReport(entries, this.clock.now() - began), retried: entries.length });
-    }
-    if (isFinal(verdict) || this.abort.signal.aborted) return;
-    const { backoff, refusedPauseMs = 60_000 } = this.options;
-    const { error } = verdict;
-    if (verdict.kind === 'refused') {
-      this.refusals += 1;
-      const pauseMs = backoffDelayMs(this.refusals, { ...backoff, maxMs: refusedPauseMs });
-      this.pause(pauseMs, { state: 'refused', error });
+      this.startPause(pauseMs, this.stateOf(verdict));
       return;
     }
-    this.failures += 1;
-    const pauseMs = Math.max(error.retryAfterMs ?? 0, backoffDelayMs(this.failures, backoff));
-    this.pause(pauseMs, { state: this.breaker.state === 'closed' ? 'retrying' : 'breaker-open', error });
-  }
-
-  private settleEach(entries: Entry<Context>[], verdicts: readonly Verdict[], began: number): void {
-    const report = emptyReport(entries, this.clock.now() - began);
-    const settled: Entry<Context>[] = [];
-    const again: Entry<Context>[] = [];
-    let worst: Verdict | undefined;
-    for (const [index, entry] of entries.entries()) {
-      const verdict = verdicts[index] as Verdict;
-      if (isFinal(verdict)) {
-        settled.push(entry);
-        this.books.settle(verdict.kind);
-        report[verdict.kind] += 1;
-      } else {
-        again.push(entry);
-        if (worst?.kind !== 'refused') worst = verdict;
-      }
-    }
-    this.failures = 0;
-    this.refusals = 0;
-    this.pausedUntil = 0;
-    if (settled.length > 0) this.options.spool.settle(settled, this.books.totals());
-    if (again.length > 0 && worst && !isFinal(worst)) this.wait(again, worst);
-    else if (this.waiting.size === 0) this.setState({ state: 'working' });
-    report.retried = again.length;
-    for (const [index, entry] of entries.entries()) {
-      const verdict = verdicts[index] as Verdict;
-      if (isFinal(verdict)) this.options.onEnding(entry, verdict);
-    }
-    this.options.onBatch?.(report);
-  }
-
-  /** Entries with a verdict of their own wait by themselves, so that they do not hold the others up. */
-  private wait(entries: Entry<Context>[], verdict: Exclude<Verdict, FinalVerdict>): void {
     this.books.giveBack(entries.length);
-    if (this.abort.signal.aborted || this.closing) {
-      this.options.spool.giveBack(entries);
-      return;
-    }
-    const { backoff, refusedPauseMs = 60_000 } = this.options;
-    const attempts = Math.max(...entries.map((entry) => entry.attempts));
-    const options = verdict.kind === 'refused' ? { ...backoff, maxMs: refusedPauseMs } : backoff;
-    const pauseMs = Math.max(verdict.error.retryAfterMs ?? 0, backoffDelayMs(attempts, options));
     const timer = this.clock.setTimeout(() => {
       this.waiting.delete(timer);
+      this.waitingCount -= entries.length;
       this.options.spool.giveBack(entries);
-      this.wakeAt(this.clock.now());
+      this.pump();
     }, pauseMs);
     this.waiting.set(timer, entries);
-    const retrying = this.breaker.state === 'closed' ? 'retrying' : 'breaker-open';
-    this.setState({ state: verdict.kind === 'refused' ? 'refused' : retrying, error: verdict.error });
+    this.waitingCount += entries.length;
+    this.setState(this.stateOf(verdict));
   }
 
-  private putBack(entries: Entry<Context>[]): void {
+  private pauseMs({ kind, error }: OpenVerdict, attempts: number): number {
+    const { backoff, refusedPauseMs: maxMs = 60_000 } = this.options;
+    const ownMs = backoffDelayMs(attempts, kind === 'refused' ? { ...backoff, maxMs } : backoff);
+    return Math.min(Math.max(error.retryAfterMs ?? 0, ownMs), LONGEST_PAUSE_MS);
+  }
+
+  private stateOf({ kind, error }: OpenVerdict): OutboxState {
+    if (kind === 'refused') return { state: 'refused', error };
+    return { state: this.breaker.state === 'closed' ? 'retrying' : 'breaker-open', error };
+  }
+
+  private putBack(entries: readonly Entry<Context>[]): void {
     this.books.giveBack(entries.length);
     this.options.spool.giveBack(entries);
   }
 
-  private pause(pauseMs: number, state: OutboxState): void {
-    this.pausedUntil = Math.max(this.pausedUntil, this.clock.now() + pauseMs);
+  /** Nothing is sent for so long; a longer pause that runs already stays. */
+  private startPause(pauseMs: number, state: OutboxState): void {
+    if (this.abort.signal.aborted) return;
     this.setState(state);
+    const ends = this.clock.now() + pauseMs;
+    if (this.pause !== undefined && ends <= this.pauseEnds) return;
+    this.endPause();
+    this.pauseEnds = ends;
+    this.pause = this.clock.setTimeout(() => {
+      this.pause = undefined;
+      this.pump();
+    }, pauseMs);
+  }
+
+  private endPause(): void {
+    this.clock.clearTimeout(this.pause);
+    this.pause = undefined;
   }
 
   private setState(state: OutboxState): void {
-    const changed = state.state !== this.current.state || state.error?.message !== this.current.error?.message;
-    this.current = state;
-    if (changed) this.options.onState?.(state);
+    this.change(() => (this.current = state));
   }
 
-  private wakeAt(at: number): void {
-    if (this.timerAt <= at) return;
-    this.clock.clearTimeout(this.timer);
-    this.timerAt = at;
-    this.timer = this.clock.setTimeout(
-      () => {
-        this.timerAt = Number.POSITIVE_INFINITY;
-        this.pump();
-      },
-      Math.max(0, at - this.clock.now()),
-    );
+  /** Tells of a change that can be seen. */
+  private change(make: () => void): void {
+    const before = this.state;
+    make();
+    const { state, error } = this.state;
+    if (state !== before.state || error?.message !== before.error?.message) this.options.onState?.(this.state);
   }
 }
+
+const NO_REPORT = { items: 0, bytes: 0, delivered: 0, duplicate: 0, rejected: 0, retried: 0, tookMs: 0 };
+const NO_VERDICT: Verdict = {
+  kind: 'unknown',
+  error: new ContactError('PROTOCOL', { attempted: 'send a batch', answer: 'fewer verdicts than messages were given' }),
+};
 
 function isFailure(verdict: Verdict): boolean {
   return verdict.kind === 'unknown' || ('fault' in verdict && verdict.fault === 'failure');
-}
-
-function emptyReport(entries: readonly { bytes: number }[], tookMs: number): BatchReport {
-  const bytes = entries.reduce((sum, entry) => sum + entry.bytes, 0);
-  return { items: entries.length, bytes, delivered: 0, duplicate: 0, rejected: 0, retried: 0, tookMs };
 }

@@ -11,6 +11,11 @@ export class Queue<Item> {
     return this.items[this.head];
   }
 
+  /** From the first to the last, without taking them. */
+  *[Symbol.iterator](): Generator<Item> {
+    for (let index = this.head; index < this.items.length; index += 1) yield this.items[index] as Item;
+  }
+
   push(item: Item): void {
     this.items.push(item);
   }

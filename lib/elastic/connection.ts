@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import type { Client, ClientOptions } from '@elastic/elasticsearch';
-import { ContactError, describe } from '../core/errors';
+import { ContactError, describe, toContactError } from '../core/errors';
 import { registerSecret } from '../core/redaction';
 import type { Verdict } from '../core/verdicts';
-import { judgeBulk, judgeStatus, unreadable } from './verdicts';
+import { judgeBulk, judgeRequest, type Split, unreadable } from './verdicts';
 
 /** How to reach an Elasticsearch. */
 export interface ElasticOptions {
@@ -56,7 +56,7 @@ export class ElasticConnection {
   }
 
   /** Sends a ready NDJSON text with `count` documents and says what became of each, or of all. Never throws. */
-  async bulk(body: string, count: number, signal: AbortSignal): Promise<Verdict | Verdict[] | 'too-large'> {
+  async bulk(body: string, count: number, signal: AbortSignal): Promise<Verdict | Verdict[] | Split> {
     try {
       const client = await this.open();
       const answer = await client.transport.request(
@@ -65,7 +65,7 @@ export class ElasticConnection {
       );
       return judgeBulk(answer, count, this.target);
     } catch (thrown) {
-      return this.judgeThrown(thrown);
+      return this.judgeThrown(thrown, 'index documents');
     }
   }
 
@@ -78,8 +78,8 @@ export class ElasticConnection {
       return { cluster: info.cluster_name, version: info.version.number, ms: Date.now() - began };
     } catch (thrown) {
       if (thrown instanceof ContactError) throw thrown;
-      const verdict = this.judgeThrown(thrown);
-      throw verdict !== 'too-large' && 'error' in verdict ? verdict.error : thrown;
+      const verdict = this.judgeThrown(thrown, 'ask the cluster who it is');
+      throw 'error' in verdict ? verdict.error : thrown;
     }
   }
 
@@ -111,46 +111,47 @@ export class ElasticConnection {
     if (this.client) return this.client;
     const { nodes, cloudId, auth, certificateFile, verifyCertificate = true, requestTimeoutMs = 30_000 } = this.options;
     const { Client } = await import('@elastic/elasticsearch');
-    this.client ??= new Client({
-      ...(cloudId ? { cloud: { id: cloudId } } : { nodes: [...nodes] }),
-      ...(auth ? { auth: readAuth(auth) } : {}),
-      tls: {
-        ...(certificateFile ? { ca: readCertificate(certificateFile) } : {}),
-        rejectUnauthorized: verifyCertificate,
-      },
-      requestTimeout: requestTimeoutMs,
-      // Repeats are the outbox's business: it keeps the books.
-      maxRetries: 0,
-      enableMetaHeader: false,
-    });
+    try {
+      this.client ??= new Client({
+        ...(cloudId ? { cloud: { id: cloudId } } : { nodes: [...nodes] }),
+        ...(auth ? { auth: readAuth(auth) } : {}),
+        tls: {
+          ...(certificateFile ? { ca: readCertificate(certificateFile) } : {}),
+          rejectUnauthorized: verifyCertificate,
+        },
+        requestTimeout: requestTimeoutMs,
+        // Where one node is away another may answer. All else is the outbox's business: it waits, and keeps the books.
+        maxRetries: Math.max(0, nodes.length - 1),
+        enableMetaHeader: false,
+      });
+    } catch (thrown) {
+      throw toContactError(thrown, 'connect to Elasticsearch', 'CONFIGURATION');
+    }
     return this.client;
   }
 
-  private judgeThrown(thrown: unknown): Verdict | 'too-large' {
+  private judgeThrown(thrown: unknown, attempted: string): Verdict | Split {
     if (thrown instanceof ContactError) return { kind: 'refused', error: thrown };
     const { target } = this;
     const { name, meta } = thrown as {
       name?: string;
       meta?: { statusCode?: number; headers?: Record<string, string> };
     };
-    const status = meta?.statusCode;
-    if (status === 413) return 'too-large';
-    // The client checks the product of an answer before its status; a proxy's answer is judged by its status all the same.
-    if ((name === 'ResponseError' || name === 'ProductNotSupportedError') && status !== undefined && status >= 400) {
-      return judgeStatus(status, `${status} ${describe(thrown)}`.slice(0, 500), {
+    const answer = describe(thrown);
+    if (name === 'ResponseError') {
+      const { statusCode: status = 0, headers = {} } = meta ?? {};
+      const facts = {
+        attempted,
+        status,
+        answer: `${status} ${answer}`.slice(0, 500),
         target,
-        ...retryAfter(meta?.headers?.['retry-after']),
-      });
+        ...retryAfter(headers['retry-after']),
+      };
+      return judgeRequest(facts, headers['x-elastic-product'] === 'Elasticsearch');
     }
-    if (name === 'DeserializationError' || name === 'ProductNotSupportedError')
-      return unreadable(describe(thrown), target);
+    if (name === 'DeserializationError' || name === 'ProductNotSupportedError') return unreadable(answer, target);
     const code = name === 'TimeoutError' || name === 'RequestAbortedError' ? 'OUTCOME_UNKNOWN' : 'UNREACHABLE';
-    const error = new ContactError(code, {
-      attempted: 'index documents',
-      target,
-      answer: describe(thrown),
-      cause: thrown,
-    });
+    const error = new ContactError(code, { attempted, target, answer, cause: thrown });
     return { kind: 'unknown', error };
   }
 }

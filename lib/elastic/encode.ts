@@ -14,7 +14,7 @@ let lastNumber = 0;
 export interface DocumentToSend {
   /** An object, or the JSON text of one. */
   document: unknown;
-  /** Made up when left out, so that sending it twice never stores it twice. */
+  /** A text or a number. Made up when left out, so that sending it twice never stores it twice. */
   id?: unknown;
   /** Used as it is, in place of the configured name. */
   index?: unknown;
@@ -30,23 +30,14 @@ export function encodeDocument(
   indexName: IndexName,
   nowMs: number,
 ): string {
-  const source = given.document;
-  let line: string;
-  let time: unknown;
-  if (typeof source === 'string' || Buffer.isBuffer(source)) {
-    const parsed = parse(String(source));
-    time = parsed['@timestamp'];
-    line = JSON.stringify(parsed);
-  } else if (source !== null && typeof source === 'object' && !Array.isArray(source)) {
-    time = (source as Record<string, unknown>)['@timestamp'];
-    line = stringify(source);
-  } else {
-    throw invalid(`the payload is ${source === null ? 'null' : typeof source}`);
-  }
-  const id = given.id === undefined || given.id === null || given.id === '' ? madeUpId() : String(given.id);
-  if (Buffer.byteLength(id) > LONGEST_ID_BYTES) throw invalid(`its id is longer than ${LONGEST_ID_BYTES} bytes`);
-  const index = typeof given.index === 'string' && given.index ? given.index : indexName.at(timeOf(time, nowMs));
-  return `{"${operation}":{"_index":${JSON.stringify(index)},"_id":${JSON.stringify(id)}}}\n${line}\n`;
+  const { document } = given;
+  const isText = typeof document === 'string' || Buffer.isBuffer(document);
+  const source = isText ? parse(String(document)) : document;
+  const line = stringify(source);
+  const isNamed = typeof given.index === 'string' && given.index !== '';
+  const index = isNamed ? given.index : indexName.at((source as Record<string, unknown>)['@timestamp'], nowMs);
+  const id = JSON.stringify(readId(given.id));
+  return `{"${operation}":{"_index":${JSON.stringify(index)},"_id":${id}}}\n${line}\n`;
 }
 
 /** Reads back what {@link encodeDocument} wrote. */
@@ -56,10 +47,14 @@ export function decodeDocument(body: string): { document: unknown; id: string; i
   return { document: JSON.parse(document), id: target?._id ?? '', index: target?._index ?? '' };
 }
 
-function timeOf(time: unknown, nowMs: number): number {
-  if (time === undefined || time === null) return nowMs;
-  const parsed = new Date(time as string | number).getTime();
-  return Number.isFinite(parsed) ? parsed : nowMs;
+function readId(id: unknown): string {
+  if (id === undefined || id === null || id === '') return madeUpId();
+  if (typeof id !== 'string' && typeof id !== 'number') throw invalid(`its id is of the type ${typeof id}`);
+  const text = String(id);
+  // A character has three bytes at most.
+  const isLong = text.length * 3 > LONGEST_ID_BYTES && Buffer.byteLength(text) > LONGEST_ID_BYTES;
+  if (isLong) throw invalid(`its id is longer than ${LONGEST_ID_BYTES} bytes`);
+  return text;
 }
 
 function madeUpId(): string {
@@ -67,23 +62,24 @@ function madeUpId(): string {
   return `${processPrefix}-${lastNumber.toString(36)}`;
 }
 
-function stringify(document: object): string {
+function stringify(document: unknown): string {
+  let text: string | undefined;
   try {
-    return JSON.stringify(document);
+    text = JSON.stringify(document);
   } catch (thrown) {
     throw invalid(describe(thrown));
   }
+  // What an object becomes is its own affair (`toJSON`), and a date, say, becomes a text.
+  if (!text?.startsWith('{')) throw invalid(`the payload is ${text?.slice(0, 60) ?? typeof document}`);
+  return text;
 }
 
-function parse(text: string): Record<string, unknown> {
-  let value: unknown;
+function parse(text: string): unknown {
   try {
-    value = JSON.parse(text);
+    return JSON.parse(text);
   } catch (thrown) {
     throw invalid(`it is text that is not JSON: ${describe(thrown)}`);
   }
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) throw invalid('its text holds no object');
-  return value as Record<string, unknown>;
 }
 
 function invalid(answer: string): ContactError {

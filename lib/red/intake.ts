@@ -21,10 +21,10 @@ export class IntakeMessage {
     if (documents === 0) this.finish();
   }
 
-  /** One of the documents has ended. More calls than documents do nothing. */
+  /** One of the documents has ended. A failure that may pass counts more than one that stays. */
   ended(failure?: ContactError): void {
     if (this.open === 0) return;
-    this.failure ??= failure;
+    if (failure && (!this.failure || (failure.retryable && !this.failure.retryable))) this.failure = failure;
     this.open -= 1;
     if (this.open === 0) this.finish();
   }

@@ -1,28 +1,96 @@
-import type { Outbox, OutboxState } from '../core/outbox';
+import { type BooksSnapshot, sumOfBooks } from '../core/books';
+import { type Clock, systemClock, type Timer } from '../core/clock';
+import type { Outbox } from '../core/outbox';
+import { guard } from './input';
+import type { RuntimeNode } from './node';
 import type { Status, StatusSources } from './status';
 
-/** What a node with an outbox reports: its books, its buffer and its breaker. */
-export function outboxReport(
-  outbox: () => Pick<Outbox<unknown>, 'snapshot' | 'state' | 'breakerState' | 'buffered'> | undefined,
-): StatusSources {
+/** What is asked of an outbox to tell how it stands. */
+export type ShownOutbox = Pick<Outbox<unknown>, 'snapshot' | 'state' | 'breakerState' | 'buffered'>;
+
+const INTERVAL_MS = 1_000;
+
+/** What a node with outboxes reports: their books, their buffers, the breaker of the first. */
+export function outboxReport(outboxes: () => readonly ShownOutbox[]): StatusSources {
   return {
-    books: () => outbox()?.snapshot() ?? NOTHING,
+    books: () => booksOf(outboxes()),
     details: () => {
-      const { state, breakerState: breaker, buffered: buffer } = outbox() ?? {};
-      return { breaker, buffer, error: state?.error?.message };
+      const all = outboxes();
+      const buffer = { items: 0, bytes: 0 };
+      for (const { buffered } of all) {
+        buffer.items += buffered.items;
+        buffer.bytes += buffered.bytes;
+      }
+      return { breaker: all[0]?.breakerState, buffer, error: stateOf(all).error?.message };
     },
   };
 }
 
-/** Shows how an outbox stands. */
-export function showOutbox<Context>(status: Status, outbox: Outbox<Context>, { state, error }: OutboxState): void {
-  const { queued, inFlight, delivered } = outbox.snapshot();
-  const reason = error ? { reason: error.message } : {};
-  if (state === 'refused') status.set('refused', reason);
-  else if (state === 'breaker-open') status.set('breaker-open', reason);
-  else if (state === 'retrying') status.set('degraded', { text: 'buffering', values: { count: queued }, ...reason });
-  else if (queued + inFlight > 0) status.set('working', { text: 'queued', values: { count: queued + inFlight } });
-  else status.set('connected', { text: 'sent', values: { count: delivered } });
+/**
+ * Shows how outboxes stand: once a second by itself, so that nothing is done for a message or a batch. It ends by itself
+ * when the node is closed.
+ */
+export class OutboxStatus {
+  private timer: Timer | undefined;
+  private sent: number;
+  private lookedAt: number;
+  /** Per second. */
+  private rate = 0;
+
+  constructor(
+    node: RuntimeNode,
+    private readonly status: Status,
+    private readonly outboxes: readonly ShownOutbox[],
+    private readonly clock: Clock = systemClock,
+  ) {
+    this.sent = sentOf(booksOf(outboxes));
+    this.lookedAt = clock.now();
+    const look = guard(node, () => this.look());
+    const wait = () => {
+      this.timer = clock.setTimeout(() => {
+        wait();
+        look();
+      }, INTERVAL_MS);
+      this.timer.unref?.();
+    };
+    wait();
+    this.show();
+    node.on('close', () => this.clock.clearTimeout(this.timer));
+  }
+
+  /** Shows it now, because something important has changed. */
+  show(): void {
+    const { state, error } = stateOf(this.outboxes);
+    const books = booksOf(this.outboxes);
+    const count = books.queued + books.inFlight;
+    const reason = error ? { reason: error.message } : {};
+    if (state === 'retrying') this.status.set('degraded', { text: 'buffering', values: { count }, ...reason });
+    else if (state !== 'working') this.status.set(state, reason);
+    else if (count > 0 || this.rate > 0)
+      this.status.set('working', { text: 'sending', values: { count, rate: this.rate } });
+    else this.status.set('connected', { text: 'sent', values: { count: books.delivered } });
+  }
+
+  private look(): void {
+    const sent = sentOf(booksOf(this.outboxes));
+    const now = this.clock.now();
+    const rate = ((sent - this.sent) * 1_000) / Math.max(1, now - this.lookedAt);
+    this.rate = rate < 10 ? Math.round(rate * 10) / 10 : Math.round(rate);
+    this.sent = sent;
+    this.lookedAt = now;
+    this.show();
+  }
 }
 
-const NOTHING = { received: 0, delivered: 0, duplicate: 0, rejected: 0, dropped: 0, queued: 0, inFlight: 0 };
+function booksOf(outboxes: readonly ShownOutbox[]): BooksSnapshot {
+  return sumOfBooks(outboxes.map((outbox) => outbox.snapshot()));
+}
+
+/** The first that is in trouble. */
+function stateOf(outboxes: readonly ShownOutbox[]): ShownOutbox['state'] {
+  return outboxes.find(({ state }) => state.state !== 'working')?.state ?? { state: 'working' };
+}
+
+function sentOf({ delivered, duplicate }: BooksSnapshot): number {
+  return delivered + duplicate;
+}

@@ -122,7 +122,7 @@ export class Lane {
   }
 
   offer(job: Job): void {
-    this.outbox.offer(JSON.stringify(job.message), job, () => {});
+    this.outbox.offer(JSON.stringify(job.message), job);
   }
 
   /** What was at fault has been put right. */
@@ -254,9 +254,8 @@ export class Lane {
     const { limit } = this.organization;
     const now = this.clock.now();
     const msForEach = 60_000 / limit.turns;
-    const pausedMs = { working: 0, retrying: 0, 'breaker-open': BREAKER_RETURN_MS, refused: REFUSED_RETURN_MS }[
-      this.state.state
-    ];
+    const { state } = this.state;
+    const pausedMs = state === 'breaker-open' ? BREAKER_RETURN_MS : state === 'refused' ? REFUSED_RETURN_MS : 0;
     const earliest = now + Math.max(limit.pausedForMs, pausedMs) + this.outbox.buffered.items * msForEach;
     this.nextReturn = Math.max(earliest, this.nextReturn + msForEach);
     return Math.round(Math.min(LONGEST_RETURN_MS, Math.max(SHORTEST_RETURN_MS, this.nextReturn - now)));

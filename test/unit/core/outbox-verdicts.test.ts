@@ -44,7 +44,7 @@ describe('outbox that sends one by one', () => {
   }
 
   const offer = (...bodies: string[]) => {
-    for (const body of bodies) outbox.offer(body, undefined, () => {});
+    for (const body of bodies) outbox.offer(body, undefined);
   };
 
   it('lets the others pass while an entry with a verdict of its own waits', async () => {

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, it } from 'mocha';
 import { isBalanced } from '../../../lib/core/books';
+import { DiskSpool } from '../../../lib/core/disk-spool';
 import { type Ending, Outbox } from '../../../lib/core/outbox';
 import { MemorySpool } from '../../../lib/core/spool';
 import { sendBulk } from '../../../lib/elastic/bulk';
@@ -18,7 +22,10 @@ const ITEM_STATUSES = [400, 401, 403, 404, 409, 413, 429, 500, 503];
 const FINAL = new Set([400, 404, 413]);
 
 const ANSWERS: Record<string, BulkFault> = {
-  ...Object.fromEntries([401, 403, 429, 500, 503].map((status) => [String(status), { answer: { status } }])),
+  ...Object.fromEntries(
+    [401, 403, 404, 405, 408, 429, 500, 502, 503].map((status) => [String(status), { answer: { status } }]),
+  ),
+  'a 400 of a proxy': { answer: { status: 400, headers: { 'content-type': 'text/html' }, body: '<html></html>' } },
   '500 after taking it': { answer: { status: 500 }, applied: true },
   '503 after taking it': { answer: { status: 503 }, applied: true },
   'a cut body': { answer: 'cut-body' },
@@ -35,15 +42,19 @@ const ANSWERS: Record<string, BulkFault> = {
   'a reset after the request is taken': { answer: 'reset-after' },
 };
 
+type Kind = 'memory' | 'disk';
+
 /** Sends a batch into a server with one fault and answers how each document ended, and what the server has. */
-async function run(fault: BulkFault, operation: 'index' | 'create', sizes = { items: DOCUMENTS }) {
+async function run(kind: Kind, fault: BulkFault, operation: 'index' | 'create') {
   const elastic = await startElasticsearchSimulator();
-  const connection = new ElasticConnection({ nodes: [elastic.url], requestTimeoutMs: 200 });
+  const folder = mkdtempSync(join(tmpdir(), 'matrix-'));
+  const isSlow = typeof fault.answer === 'object' && 'delayMs' in fault.answer;
+  const connection = new ElasticConnection({ nodes: [elastic.url], requestTimeoutMs: isSlow ? 200 : 10_000 });
   const endings = new Map<string, Ending>();
   const failed: string[] = [];
   const outbox = new Outbox<string>({
-    spool: new MemorySpool(),
-    batch: { ...sizes, bytes: 1_000_000, ageMs: 5 },
+    spool: kind === 'disk' ? new DiskSpool(folder) : new MemorySpool(),
+    batch: { items: DOCUMENTS, bytes: 1_000_000, ageMs: 5 },
     concurrency: 2,
     limits: { items: 1_000, bytes: 1_000_000 },
     overflow: 'refuse',
@@ -62,7 +73,7 @@ async function run(fault: BulkFault, operation: 'index' | 'create', sizes = { it
     elastic.faults.bulk(fault);
     const name = new IndexName('events');
     for (let n = 0; n < DOCUMENTS; n += 1) {
-      outbox.offer(encodeDocument({ document: { n }, id: `id-${n}` }, operation, name, 0), `id-${n}`, () => {});
+      outbox.offer(encodeDocument({ document: { n }, id: `id-${n}` }, operation, name, 0), `id-${n}`);
     }
     await until(() => endings.size === DOCUMENTS, 'an end for each document');
     assert.deepEqual(failed, []);
@@ -75,42 +86,49 @@ async function run(fault: BulkFault, operation: 'index' | 'create', sizes = { it
     await outbox.close(100);
     await connection.close();
     await elastic.close();
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 
-describe('whatever the answer to a bulk request is', () => {
-  for (const operation of OPERATIONS) {
-    for (const [name, fault] of Object.entries(ANSWERS)) {
-      it(`${operation}, ${name}: every document is stored once and counted once`, async () => {
-        const { endings, books, stored } = await run(fault, operation);
-        assert.equal(stored.size, DOCUMENTS);
-        assert.ok([...stored.values()].every(({ created }) => created === 1));
-        assert.ok([...endings.values()].every(({ kind }) => kind === 'delivered' || kind === 'duplicate'));
-        assert.equal(books.delivered + books.duplicate, DOCUMENTS);
-      });
-    }
-    for (const itemStatus of ITEM_STATUSES) {
-      for (const position of POSITIONS) {
-        it(`${operation}, ${itemStatus} for the ${position}: nothing is lost, nothing doubled`, async () => {
-          const { endings, books, stored } = await run({ itemStatus, position }, operation);
-          const hit = position === 'all' ? DOCUMENTS : 1;
-          const rejected = FINAL.has(itemStatus) ? hit : 0;
-          assert.equal(books.rejected, rejected);
-          assert.equal(stored.size, DOCUMENTS - rejected);
-          for (const [id, { kind }] of endings) assert.equal(stored.has(id), kind !== 'rejected', id);
-          if (itemStatus === 409 && operation === 'create') assert.equal(books.duplicate, hit);
+for (const kind of ['memory', 'disk'] as const) {
+  describe(`whatever the answer to a bulk request, with the buffer ${kind === 'disk' ? 'on disk' : 'in memory'}`, () => {
+    for (const operation of OPERATIONS) {
+      for (const [name, fault] of Object.entries(ANSWERS)) {
+        it(`${operation}, ${name}: every document is stored once and counted once`, async () => {
+          const { endings, books, stored } = await run(kind, fault, operation);
+          assert.equal(stored.size, DOCUMENTS);
+          assert.ok([...stored.values()].every(({ created }) => created === 1));
+          assert.ok(
+            [...endings.values()].every((ending) => ending.kind === 'delivered' || ending.kind === 'duplicate'),
+          );
+          assert.equal(books.delivered + books.duplicate, DOCUMENTS);
+        });
+      }
+      for (const itemStatus of ITEM_STATUSES) {
+        for (const position of POSITIONS) {
+          it(`${operation}, ${itemStatus} for the ${position}: nothing is lost, nothing doubled`, async () => {
+            const { endings, books, stored } = await run(kind, { itemStatus, position }, operation);
+            const hit = position === 'all' ? DOCUMENTS : 1;
+            const rejected = FINAL.has(itemStatus) ? hit : 0;
+            assert.equal(books.rejected, rejected);
+            assert.equal(stored.size, DOCUMENTS - rejected);
+            for (const [id, ending] of endings) assert.equal(stored.has(id), ending.kind !== 'rejected', id);
+            if (itemStatus === 409 && operation === 'create') assert.equal(books.duplicate, hit);
+          });
+        }
+      }
+      for (const status of [400, 413]) {
+        it(`${operation}, ${status} for the request: it is sent in halves, down to the one document it is about`, async () => {
+          const halves = await run(kind, { answer: { status }, times: 3 }, operation);
+          assert.equal(halves.stored.size, DOCUMENTS);
+          assert.equal(halves.books.rejected, 0);
+          // Twelve, six, three, two and one.
+          const { endings, stored } = await run(kind, { answer: { status }, times: 5 }, operation);
+          assert.equal(stored.size, DOCUMENTS - 1);
+          const ending = endings.get('id-0');
+          assert.ok(ending?.kind === 'rejected' && ending.error.status === status);
         });
       }
     }
-    it(`${operation}, 413 for the request: it is sent in halves`, async () => {
-      const { stored, books } = await run({ answer: { status: 413 }, times: 3 }, operation);
-      assert.equal(stored.size, DOCUMENTS);
-      assert.equal(books.rejected, 0);
-    });
-    it(`${operation}, 404 for the request: each document leaves with the reason`, async () => {
-      const { endings, books } = await run({ answer: { status: 404 } }, operation);
-      assert.equal(books.rejected, DOCUMENTS);
-      assert.ok([...endings.values()].every((ending) => 'error' in ending && ending.error.status === 404));
-    });
-  }
-});
+  });
+}

@@ -1,0 +1,165 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { NodeMessage } from 'node-red';
+import { settleDelivery } from '../core/deliveries';
+import { DiskSpool } from '../core/disk-spool';
+import { ContactError, messageError } from '../core/errors';
+import type { Logger } from '../core/log';
+import { type Ending, Outbox, type OutboxOptions } from '../core/outbox';
+import { type Entry, MemorySpool, type Spool } from '../core/spool';
+import { guard, onClose, onInputDeferred } from './input';
+import type { IntakeMessage } from './intake';
+import { nodeLogger } from './logger';
+import type { Red, RuntimeNode } from './node';
+import { OutboxStatus } from './outbox-status';
+import type { Status } from './status';
+
+/** What leaves by the failure output for something that waited; the sink adds `error`. */
+export type FailedMessage = (entry: Entry<IntakeMessage>) => object;
+
+type FromOutbox =
+  | 'batch'
+  | 'concurrency'
+  | 'limits'
+  | 'overflow'
+  | 'backoff'
+  | 'breaker'
+  | 'attempts'
+  | 'send'
+  | 'onBatch';
+
+/** What a {@link Sink} needs. */
+export interface SinkOptions extends Pick<OutboxOptions<IntakeMessage>, FromOutbox> {
+  /** On disk it survives the end of the process, and a message is done when it is there. */
+  buffer: 'memory' | 'disk';
+  failedMessage: FailedMessage;
+}
+
+/** Node-RED is told after 4.5 s that a node does not close; the rest is for the disk. */
+const CLOSE_WITHIN_MS = 3_500;
+
+/** What a memory buffer still held at a deploy, by node id: the next instance of the node goes on with it. */
+const handedOver = new Map<string, Entry<IntakeMessage>[]>();
+
+/**
+ * The outbox of a node with a failure output (its second). A message is done, and its delivery settled, when it needs no
+ * further care. What still waits when the node is closed goes to the node's next instance.
+ */
+export class Sink {
+  /** The second one is there when the buffer was on disk before and has left something. */
+  readonly outboxes: readonly Outbox<IntakeMessage>[];
+  private readonly outbox: Outbox<IntakeMessage>;
+  private readonly logger: Logger;
+  private readonly folder: string;
+  private shown: OutboxStatus | undefined;
+
+  /** Throws `BUFFER_FAILED` when the disk buffer cannot be used. */
+  constructor(
+    RED: Red,
+    private readonly node: RuntimeNode,
+    private readonly options: SinkOptions,
+  ) {
+    this.logger = nodeLogger(RED, node);
+    this.folder = join(RED.settings.userDir ?? '.', 'contact-center', 'spool', node.id);
+    const isOnDisk = options.buffer === 'disk';
+    this.outbox = this.open(isOnDisk ? new DiskSpool(this.folder) : new MemorySpool(), handedOver.get(node.id));
+    handedOver.delete(node.id);
+    const left = isOnDisk ? undefined : this.openLeft();
+    this.outboxes = left ? [this.outbox, left] : [this.outbox];
+  }
+
+  /** Keeps the status of the node up to date until the node is closed. */
+  show(status: Status): void {
+    this.shown = new OutboxStatus(this.node, status, this.outboxes);
+  }
+
+  /** Takes a part of a message in. */
+  offer(body: string, intake: IntakeMessage): void {
+    this.outbox.offer(body, intake);
+  }
+
+  /** Counts a part of a message that could not be made into something to send. */
+  refuse(): void {
+    this.outbox.refuse();
+  }
+
+  /** Sends what it still can and gives the rest away. `removed`: there is no next instance. */
+  async close(removed: boolean): Promise<void> {
+    const left = (await Promise.all(this.outboxes.map((outbox) => outbox.close(CLOSE_WITHIN_MS)))).flat();
+    if (!removed) {
+      if (left.length > 0) handedOver.set(this.node.id, left);
+      return;
+    }
+    abandon(this.node, left, this.options.failedMessage);
+    const onDisk = this.outboxes.reduce((sum, { buffered }) => sum + buffered.items, 0) - left.length;
+    if (onDisk > 0) {
+      this.logger.warn(`${onDisk} messages stay in ${this.folder} until a node with the same id is deployed.`);
+    }
+  }
+
+  private open(spool: Spool<IntakeMessage>, inherited: Entry<IntakeMessage>[] = []): Outbox<IntakeMessage> {
+    const { node, options } = this;
+    const isOnDisk = spool instanceof DiskSpool;
+    const end = (entry: Entry<IntakeMessage>, ending: Ending) => {
+      const failure = 'error' in ending ? ending.error : undefined;
+      if (failure) sendFailed(node, options.failedMessage(entry), failure, entry.attempts);
+      // What was on disk was done then.
+      if (!isOnDisk || !entry.isStored) entry.context?.ended(failure);
+    };
+    return new Outbox<IntakeMessage>({
+      ...options,
+      spool,
+      inherited,
+      onEnding: guard(node, end),
+      ...(isOnDisk ? { onStored: guard(node, ({ context }: Entry<IntakeMessage>) => context?.ended()) } : {}),
+      onState: guard(node, ({ error }) => {
+        this.shown?.show();
+        if (error) this.logger.warn(error.message, { code: error.code });
+      }),
+    });
+  }
+
+  /** What was left on disk by a configuration that kept its buffer there is sent, too. */
+  private openLeft(): Outbox<IntakeMessage> | undefined {
+    if (!existsSync(this.folder)) return undefined;
+    try {
+      const spool = new DiskSpool<IntakeMessage>(this.folder);
+      if (spool.count > 0) return this.open(spool);
+      spool.close().catch(() => {});
+    } catch (thrown) {
+      this.logger.error((thrown as ContactError).message);
+    }
+    return undefined;
+  }
+}
+
+/**
+ * Lets a sink that cannot work send every message out of its second output. The delivery goes back to its source, for
+ * when the sink works again; `settle` says whether it is the sink's to settle. What the node's last instance handed over
+ * waits for the next.
+ */
+export function refuseMessages(node: RuntimeNode, error: ContactError, settle: boolean, failed: FailedMessage): void {
+  onInputDeferred(node, (message, _send, done) => {
+    sendFailed(node, message, error, 0);
+    if (settle) settleDelivery(message, { kind: 'retry', error });
+    done(error);
+  });
+  onClose(node, (removed) => {
+    if (!removed) return;
+    abandon(node, handedOver.get(node.id) ?? [], failed);
+    handedOver.delete(node.id);
+  });
+}
+
+/** There is nobody left to send these. */
+function abandon(node: RuntimeNode, entries: readonly Entry<IntakeMessage>[], failed: FailedMessage): void {
+  const error = new ContactError('CLOSED', { attempted: 'send a message' });
+  for (const entry of entries) {
+    sendFailed(node, failed(entry), error, entry.attempts);
+    entry.context?.ended(error);
+  }
+}
+
+function sendFailed(node: RuntimeNode, message: object, error: ContactError, attempts: number): void {
+  node.send([null, { ...message, error: messageError(error, attempts) } as NodeMessage]);
+}
