@@ -33,7 +33,7 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
   const logger = nodeLogger(RED, node);
   let callbacks: Callbacks | undefined;
   let sent = 0;
-  const { books, details } = outboxReport(() => callbacks?.queue);
+  const { books, details } = outboxReport(() => (callbacks ? [callbacks.queue] : []));
   const hasCallbacks =
     typeof definition['callbackUrl'] === 'string' && /^https?:/.test(definition['callbackUrl'] as string);
   const status = new Status(RED, node, {

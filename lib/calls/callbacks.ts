@@ -1,8 +1,9 @@
 import { createHmac } from 'node:crypto';
+import { DiskSpool } from '../core/disk-spool';
 import { ContactError, toContactError } from '../core/errors';
 import { HttpClient } from '../core/http';
 import { Outbox, type OutboxState } from '../core/outbox';
-import { DiskSpool, type Entry, MemorySpool } from '../core/spool';
+import { type Entry, MemorySpool } from '../core/spool';
 import type { Verdict } from '../core/verdicts';
 import { callBody, transitionsBody } from './api';
 import type { CallUpdate } from './call-book';
@@ -60,7 +61,7 @@ export class Callbacks {
   take({ call, transitions }: CallUpdate): void {
     const body = { event: `call.${call.status}`, event_number: call.version, call: callBody(call) };
     const text = JSON.stringify({ ...body, transitions: transitionsBody(transitions) });
-    this.outbox.offer(text, undefined, () => {});
+    this.outbox.offer(text, undefined);
   }
 
   /** Stops within the given time; what is in memory only is lost with it. */
