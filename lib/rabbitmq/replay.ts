@@ -29,7 +29,10 @@ export interface ReplayReport {
  */
 export async function replay(connection: BrokerConnection, options: ReplayOptions): Promise<ReplayReport> {
   const { from, to, ratePerSecond, limit = Number.POSITIVE_INFINITY, signal } = options;
-  const pace = new RateLimit({ turns: ratePerSecond, windowMs: 1_000 });
+  const pace =
+    ratePerSecond < 1
+      ? new RateLimit({ turns: 1, windowMs: 1_000 / ratePerSecond })
+      : new RateLimit({ turns: Math.floor(ratePerSecond), windowMs: 1_000 });
   return connection.withChannel(`replay the queue ${from}`, async (channel) => {
     const { messageCount } = await channel.checkQueue(from);
     await channel.checkQueue(to);

@@ -115,5 +115,15 @@ const asterisk: System = {
   },
 };
 
+const rabbitmq: System = {
+  name: 'RabbitMQ',
+  isReal: ({ RABBITMQ_URL }) => Boolean(RABBITMQ_URL),
+  simulate: async () => ({
+    environment: { RABBITMQ_URL: 'memory:' },
+    note: 'the broker within Node-RED',
+    close: async () => {},
+  }),
+};
+
 /** Every system that an example talks to. */
-export const SYSTEMS: readonly System[] = [genesys, elasticsearch, asterisk];
+export const SYSTEMS: readonly System[] = [genesys, elasticsearch, asterisk, rabbitmq];
