@@ -60,7 +60,8 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
     const error = toContactError(thrown, 'start the node');
     status.set(error.code === 'CONFIGURATION' ? 'not-configured' : 'failed', { reason: error.message });
     nodeLogger(RED, node).error(error.message, { code: error.code });
-    refuseMessages(node, error, config.ok && config.value.settle, failedMessage);
+    const settling = readConfig(RED, node, definition, { settle: FIELDS.settle });
+    refuseMessages(node, error, settling.ok && settling.value.settle, failedMessage);
   }
 }
 
