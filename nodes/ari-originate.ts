@@ -46,7 +46,7 @@ const FIELDS = {
   allowedContexts: list(),
   allowedPrefixes: list({ default: ['+'] }),
   allowedVariables: list({ default: [] }),
-  callsPerSecond: integer({ default: 50, min: 0, max: 10_000 }),
+  callsPerSecond: integer({ default: 100, min: 0, max: 10_000 }),
   callsPerNumber: integer({ default: 0, min: 0, max: 1_000_000 }),
   callsPerUser: integer({ default: 0, min: 0, max: 1_000_000 }),
   settle: boolean({ default: true }),

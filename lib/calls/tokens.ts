@@ -29,10 +29,19 @@ const ALGORITHM = 'HS256';
 const SHORTEST_SECRET = 32;
 const LONGEST_TOKEN = 8_192;
 const LONGEST_SUBJECT = 64;
+const MOST_KNOWN = 1_000;
+
+interface KnownToken {
+  subject: string;
+  /** In seconds since the epoch. */
+  expiresAt: number;
+}
 
 /** Makes and checks the tokens of API users: HS256 over a shared secret, with subject, time and expiry. */
 export class Tokens {
   private readonly key: KeyObject;
+  /** What was found to be valid, so that a caller's token is not verified anew for each request. */
+  private readonly known = new Map<string, KnownToken>();
   private readonly settings: Required<Pick<TokenSettings, 'lifetimeMs' | 'toleranceMs' | 'clock'>> & TokenSettings;
 
   /** Throws `CONFIGURATION` when the secret is too short. */
@@ -68,6 +77,11 @@ export class Tokens {
   async verify(token: string): Promise<string> {
     const { issuer, audience, toleranceMs, clock } = this.settings;
     if (token.length > LONGEST_TOKEN) throw refused('it is too long');
+    const known = this.known.get(token);
+    if (known) {
+      if (this.seconds() < known.expiresAt + toleranceMs / 1_000) return known.subject;
+      this.known.delete(token);
+    }
     const { jwtVerify, errors } = await import('jose');
     const tolerance = toleranceMs / 1_000;
     try {
@@ -79,9 +93,10 @@ export class Tokens {
         ...(issuer === undefined ? {} : { issuer }),
         ...(audience === undefined ? {} : { audience }),
       });
-      const { sub, iat } = payload;
+      const { sub, iat, exp } = payload;
       if (typeof iat !== 'number' || iat > this.seconds() + tolerance) throw refused('it is from the future');
       if (typeof sub !== 'string' || sub === '' || sub.length > LONGEST_SUBJECT) throw refused('it names no user');
+      this.remember(token, { subject: sub, expiresAt: exp ?? 0 });
       return sub;
     } catch (thrown) {
       if (thrown instanceof ContactError) throw thrown;
@@ -89,6 +104,12 @@ export class Tokens {
       // What exactly is wrong with it is nothing that a forger should learn.
       throw refused('it is not valid');
     }
+  }
+
+  private remember(token: string, found: KnownToken): void {
+    this.known.set(token, found);
+    const [oldest] = this.known.keys();
+    if (this.known.size > MOST_KNOWN && oldest !== undefined) this.known.delete(oldest);
   }
 
   private seconds(): number {

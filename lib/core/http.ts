@@ -59,11 +59,6 @@ export interface HttpClientOptions {
   adapter?: 'node' | 'undici';
   /** Connections to one host at most; default 256 with `undici`, and no limit without. */
   connections?: number;
-  /**
-   * For how long an unused connection is kept, in milliseconds, without `undici`: less than the other side keeps it, or
-   * it is closed under a request.
-   */
-  idleMs?: number;
 }
 
 /**
@@ -76,11 +71,10 @@ export class HttpClient {
   private readonly undici: ReturnType<typeof undiciAdapter> | undefined;
   private instance: AxiosInstance | undefined;
 
-  constructor({ adapter = 'node', connections, idleMs }: HttpClientOptions = {}) {
+  constructor({ adapter = 'node', connections }: HttpClientOptions = {}) {
     const options = {
       keepAlive: true,
       ...(connections === undefined ? {} : { maxSockets: connections }),
-      ...(idleMs === undefined ? {} : { timeout: idleMs }),
     };
     this.httpAgent = new HttpAgent(options);
     this.httpsAgent = new HttpsAgent(options);

@@ -7,6 +7,8 @@ export interface Measurement {
   /** The highest that was seen during the run. */
   rssBytes: number;
   heapBytes: number;
+  /** How long single items took, in milliseconds, where that was measured. */
+  latencyMs?: { p50: number; p95: number };
 }
 
 /** One of the things that are compared, running in a process of its own and kept warm between its rounds. */
@@ -25,10 +27,13 @@ export interface Contender {
 /** A figure that is wanted of a contender. */
 export interface Target {
   contender: string;
-  /** The contender it is held against: the figure is the ratio of the two then, taken round by round. */
+  /**
+   * The contender it is held against, round by round: the figure is the ratio of the two then, or how much longer it
+   * takes for a latency.
+   */
   against?: string;
-  /** `rate`: items a second. `cpu`: CPU microseconds an item. */
-  figure: 'rate' | 'cpu';
+  /** `rate`: items a second. `cpu`: CPU microseconds an item. `p50`, `p95`: milliseconds for an item. */
+  figure: 'rate' | 'cpu' | 'p50' | 'p95';
   atLeast?: number;
   atMost?: number;
 }

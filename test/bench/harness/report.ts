@@ -1,5 +1,12 @@
 import type { Benchmark, Measurement, Target } from './benchmark';
-import { compare, isReached, type Spread, spread } from './statistics';
+import { compare, isLatency, isReached, type Spread, spread } from './statistics';
+
+const FIGURES: Record<Target['figure'], (item: string) => string> = {
+  rate: (item) => `${item}s/s`,
+  cpu: (item) => `CPU µs/${item}`,
+  p50: () => 'p50 ms',
+  p95: () => 'p95 ms',
+};
 
 /** What every contender took, round by round. */
 export type Rounds = ReadonlyMap<string, readonly Measurement[]>;
@@ -28,17 +35,19 @@ export function judge(targets: readonly Target[], rounds: Rounds): Outcome[] {
 
 /** The report that a person reads. */
 export function render({ title, item, items, rounds: count }: Benchmark, rounds: Rounds, outcomes: Outcome[]): string {
+  const timed = [...rounds.values()].some((measured) => measured.some(({ latencyMs }) => latencyMs));
   const contenders = [...rounds].map(([name, measured]) => [
     name,
     text(compare('rate', measured), 0),
     text(compare('cpu', measured), 1),
+    ...(timed ? [text(compare('p50', measured), 2), text(compare('p95', measured), 2)] : []),
     megabytes(measured.map(({ rssBytes }) => rssBytes)),
     megabytes(measured.map(({ heapBytes }) => heapBytes)),
   ]);
   const targets = outcomes.map(({ target, found, reached, cpuRatio }) => [
     `${target.contender}${target.against ? ` : ${target.against}` : ''}`,
-    target.figure === 'rate' ? `${item}s/s` : `CPU µs/${item}`,
-    text(found, target.against ? 2 : target.figure === 'rate' ? 0 : 1),
+    FIGURES[target.figure](item),
+    text(found, target.against || isLatency(target.figure) ? 2 : target.figure === 'rate' ? 0 : 1),
     target.atLeast === undefined ? `<= ${target.atMost}` : `>= ${target.atLeast}`,
     reached ? 'reached' : 'MISSED',
     cpuRatio ? text(cpuRatio, 2) : '',
@@ -46,13 +55,17 @@ export function render({ title, item, items, rounds: count }: Benchmark, rounds:
   return [
     `${title}: ${items} ${item}s a round, median (lowest … highest) of ${count} rounds`,
     '',
-    table(['', `${item}s/s`, `CPU µs/${item}`, 'RSS MB', 'heap MB'], contenders),
+    table(
+      ['', `${item}s/s`, `CPU µs/${item}`, ...(timed ? ['p50 ms', 'p95 ms'] : []), 'RSS MB', 'heap MB'],
+      contenders,
+    ),
     '',
     table(['target', 'figure', 'found', 'wanted', '', 'CPU ratio'], targets),
   ].join('\n');
 }
 
 function text({ median, min, max }: Spread, digits: number): string {
+  if (Number.isNaN(median)) return '';
   const [middle, low, high] = [median, min, max].map((value) =>
     value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits }),
   );

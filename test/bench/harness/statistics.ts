@@ -27,11 +27,21 @@ export function cpuPerItem({ items, cpuMicroseconds }: Measurement): number {
   return cpuMicroseconds / items;
 }
 
-const FIGURES = { rate, cpu: cpuPerItem };
+const FIGURES = {
+  rate,
+  cpu: cpuPerItem,
+  p50: ({ latencyMs }: Measurement) => latencyMs?.p50 ?? Number.NaN,
+  p95: ({ latencyMs }: Measurement) => latencyMs?.p95 ?? Number.NaN,
+};
+
+/** Whether a figure is a time, so that two of them are subtracted and not divided. */
+export function isLatency(figure: Target['figure']): boolean {
+  return figure === 'p50' || figure === 'p95';
+}
 
 /**
- * A figure over the rounds; with `against` the ratio of the two that ran in the same round, so that whatever slowed
- * the machine down for a while has slowed down both.
+ * A figure over the rounds; with `against` the ratio (of latencies the difference) of the two that ran in the same
+ * round, so that whatever slowed the machine down for a while has slowed down both.
  */
 export function compare(
   figure: keyof typeof FIGURES,
@@ -41,7 +51,8 @@ export function compare(
   const take = FIGURES[figure];
   if (!against) return spread(measured.map(take));
   if (against.length !== measured.length) throw new Error('The two have run in different numbers of rounds.');
-  return spread(measured.map((each, round) => take(each) / take(against[round] as Measurement)));
+  const both = measured.map((each, round) => [take(each), take(against[round] as Measurement)] as const);
+  return spread(both.map(([one, other]) => (isLatency(figure) ? one - other : one / other)));
 }
 
 /** Whether a figure is what was wanted. */

@@ -5,6 +5,7 @@ import { addFirstUser, Login } from '../../../lib/calls/login';
 import { MemoryCallStore } from '../../../lib/calls/memory-store';
 import { costOf, Passwords } from '../../../lib/calls/passwords';
 import { Tokens } from '../../../lib/calls/tokens';
+import { systemClock } from '../../../lib/core/clock';
 import { ContactError } from '../../../lib/core/errors';
 
 const SECRET = 'a secret key of the tests, long enough';
@@ -45,6 +46,19 @@ describe('tokens', () => {
     assert.equal(await tokens.verify(forge(header, { ...claims, exp: now() - 3 })), 'alice');
     await assert.rejects(tokens.verify(forge(header, { ...claims, iat: now() + 30 })), /from the future/);
     await assert.rejects(tokens.verify(forge(header, { ...claims, exp: now() - 30 })), /has expired/);
+  });
+
+  it('are looked at again when they have expired, also those that were valid before', async () => {
+    let time = Date.now();
+    const clock = { ...systemClock, now: () => time };
+    const aging = new Tokens({ secret: SECRET, lifetimeMs: 60_000, clock });
+    const { accessToken } = await aging.issue('alice');
+    assert.equal(await aging.verify(accessToken), 'alice');
+    time += 59_000;
+    assert.equal(await aging.verify(accessToken), 'alice');
+    time += 10_000;
+    await assert.rejects(aging.verify(accessToken), /has expired/);
+    await assert.rejects(aging.verify(accessToken), /has expired/);
   });
 
   it('are not made with a key of fewer than 32 characters', () => {
