@@ -140,6 +140,8 @@ describe('the book of calls', () => {
         }
         await until(() => some.filter(({ callId }) => states.get(callId)!.length > 2).length > 3 * kill);
         await server.kill();
+        // When all was written already, somebody has to ask before it is noticed.
+        await assert.rejects(book.get(some[0]!.callId));
         await until(() => book.state.state === 'away');
         await server.start();
         await until(() => book.state.state === 'working' && book.state.waiting === 0, 'all written', 20_000);
