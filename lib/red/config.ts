@@ -369,6 +369,12 @@ export function configNode<Config extends RuntimeNode>(type: string): Field<Conf
   };
 }
 
+/** The same where the node works without one: `undefined` when none is chosen. */
+export function optionalConfigNode<Config extends RuntimeNode>(type: string): Field<Config | undefined> {
+  const required = configNode<Config>(type);
+  return { read: (source, name) => (isSet(source.property(name)) ? required.read(source, name) : undefined) };
+}
+
 function asText(raw: unknown): string {
   return typeof raw === 'string' ? raw.trim() : typeof raw === 'object' ? JSON.stringify(raw) : String(raw);
 }

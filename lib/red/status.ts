@@ -99,6 +99,21 @@ export class Status {
     else this.timer = this.clock.setTimeout(() => this.show(), waitMs);
   }
 
+  /**
+   * Tells the monitor that a part of the node has gone from one state to another, such as one of several organizations.
+   * The state of the node itself stays as it is.
+   */
+  tellOfPart(part: string, previous: NodeState, state: NodeState, reason?: string): void {
+    if (this.closed) return;
+    monitored.announce({
+      node: { ...this.self, name: `${this.self.name}: ${part}` },
+      previous,
+      state,
+      since: this.clock.now(),
+      ...(reason === undefined ? {} : { reason: redact(reason) }),
+    });
+  }
+
   /** Leaves the registry and sets no status any more. Happens by itself when the node is closed. */
   close(): void {
     this.closed = true;

@@ -2,6 +2,7 @@ import { Books, type BooksSnapshot, sumOfBooks } from '../../core/books';
 import { type Clock, systemClock } from '../../core/clock';
 import { ContactError, toContactError } from '../../core/errors';
 import { type Logger, silentLogger } from '../../core/log';
+import type { OutboxState } from '../../core/outbox';
 import type { Organization, Organizations } from '../tenants/organizations';
 import { failed, type Job, Lane, type LaneOptions } from './lane';
 import type { OutgoingMessage } from './message';
@@ -19,7 +20,7 @@ export interface MessageSenderOptions extends Omit<LaneOptions, 'hold' | 'onStat
   /** How other processes with the same store are told apart from this one; nothing when the store is not shared. */
   sharing?: { processId: string; isAlone(): boolean } | undefined;
   /** The state of a lane has changed. */
-  onState?(): void;
+  onState?(lane: Lane, previous: OutboxState['state']): void;
   /** A message has been sent; how long that took since it came in, in milliseconds. */
   onSent?(tookMs: number): void;
   logger?: Logger;
@@ -259,15 +260,20 @@ export class MessageSender {
   private laneOf(organization: Organization): Lane {
     const known = this.lanes.get(organization);
     if (known) return known;
+    let previous: OutboxState['state'] = 'working';
     const lane = new Lane(organization, {
       ...this.options,
       hold: (job) => this.hold(job),
       onSent: (_job, tookMs) => this.options.onSent(tookMs),
       onState: (changed, { state, error }) => {
         const { name } = changed.organization;
+        const before = previous;
+        previous = state;
+        // The text differs with each message that fails: that is not worth a line each.
+        if (before === state) return;
         if (error) this.options.logger.warn(`Organization ${name}: ${error.message}`, { code: error.code });
-        else if (state === 'working') this.options.logger.info(`Organization ${name}: sending again`);
-        this.options.onState();
+        else this.options.logger.info(`Organization ${name}: sending again`);
+        this.options.onState(changed, before);
       },
     });
     this.lanes.set(organization, lane);

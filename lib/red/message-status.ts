@@ -1,0 +1,103 @@
+import { setMaxListeners } from 'node:events';
+import { ContactError } from '../core/errors';
+import { Outbox } from '../core/outbox';
+import { DiskSpool, MemorySpool } from '../core/spool';
+import type { Verdict } from '../core/verdicts';
+import { type StatusChannel, statusEventId, statusRoutingKey } from '../genesys/messaging/status-channel';
+import type { BrokerConnection } from '../rabbitmq/connection';
+import { decodeRequest, encodeRequest, type PublishRequest } from '../rabbitmq/publish-request';
+import { Publisher } from '../rabbitmq/publisher';
+
+/** Settings of a {@link StatusPublisher}. */
+export interface StatusPublisherOptions {
+  connection: BrokerConnection;
+  /** A topic exchange; it is declared. */
+  exchange: string;
+  /**
+   * A folder for events that are not published yet: then an event is safe as soon as it is there. Without one it is
+   * safe when the broker has confirmed it, and whoever has published it must publish it again after a restart.
+   */
+  folder?: string | undefined;
+}
+
+/** Only so many events wait: with a folder for the broker, without one their publishers wait with them. */
+const LIMITS = { items: 1_000_000, bytes: 1_000_000_000 };
+const BATCH = { items: 100, bytes: 1_000_000, ageMs: 0 };
+const CLOSE_WITHIN_MS = 1_000;
+
+/** Tells changes of the status of messages on an exchange of the broker. */
+export class StatusPublisher implements StatusChannel {
+  private readonly publisher: Publisher;
+  private readonly outbox: Outbox<() => void>;
+  private readonly isOnDisk: boolean;
+  private readonly exchange: string;
+  private readonly closing = new AbortController();
+
+  /** Throws `BUFFER_FAILED` when the folder cannot be used. */
+  constructor({ connection, exchange, folder }: StatusPublisherOptions) {
+    // Whoever has published an event waits for it.
+    setMaxListeners(0, this.closing.signal);
+    this.exchange = exchange;
+    this.isOnDisk = folder !== undefined;
+    const spool = folder === undefined ? new MemorySpool<() => void>() : new DiskSpool<() => void>(folder);
+    this.publisher = new Publisher(connection, {
+      topology: { exchanges: [{ name: exchange, type: 'topic' }], queues: [], bindings: [] },
+      purpose: `publish to ${exchange}`,
+    });
+    this.outbox = new Outbox({
+      spool,
+      batch: BATCH,
+      concurrency: 4,
+      limits: LIMITS,
+      overflow: 'refuse',
+      backoff: { baseMs: 500, maxMs: 15_000 },
+      send: async (entries, signal) => {
+        const requests = entries.map(({ body }) => decodeRequest(body));
+        return (await this.publisher.send(requests, signal)).map(withoutListener);
+      },
+      onEnding: ({ context }) => context?.(),
+    });
+  }
+
+  /** Events that wait to be published. */
+  get waiting(): number {
+    return this.outbox.buffered.items;
+  }
+
+  publish(event: Parameters<StatusChannel['publish']>[0]): Promise<void> {
+    const request: PublishRequest = {
+      exchange: this.exchange,
+      routingKey: statusRoutingKey(event),
+      content: JSON.stringify(event),
+      messageId: statusEventId(event),
+      correlationId: event.correlationId ?? undefined,
+      type: 'message.status',
+    };
+    return new Promise((resolve, reject) => {
+      const { signal } = this.closing;
+      const stop = () => reject(new ContactError('CLOSED', { attempted: 'tell the status of a message' }));
+      const settled = () => {
+        signal.removeEventListener('abort', stop);
+        resolve();
+      };
+      if (signal.aborted) stop();
+      else signal.addEventListener('abort', stop, { once: true });
+      this.outbox.offer(encodeRequest(request), settled, (error) => {
+        if (error) reject(error);
+        else if (this.isOnDisk) settled();
+      });
+    });
+  }
+
+  /** Publishes for a moment what waits; what is on disk stays there for the next time. */
+  async close(): Promise<void> {
+    await this.outbox.close(CLOSE_WITHIN_MS);
+    this.closing.abort();
+    await this.publisher.close();
+  }
+}
+
+/** That nobody listens is nobody's fault. */
+function withoutListener(verdict: Verdict): Verdict {
+  return verdict.kind === 'rejected' && verdict.error.code === 'UNROUTABLE' ? { kind: 'delivered' } : verdict;
+}
