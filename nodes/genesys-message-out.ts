@@ -31,6 +31,7 @@ import type { Definition, Red, RuntimeNode } from '../lib/red/node';
 import { processIdOf } from '../lib/red/process-id';
 import type { BrokerNode } from '../lib/red/queue-settings';
 import { registerNode } from '../lib/red/register';
+import { refuseMessages } from '../lib/red/sink';
 import { Status } from '../lib/red/status';
 import type { ContactStoreNode } from './contact-store';
 import type { GenesysTenantsNode } from './genesys-tenants';
@@ -64,6 +65,7 @@ const STATES: Record<OutboxState['state'], NodeState> = {
   retrying: 'degraded',
   refused: 'refused',
   'breaker-open': 'breaker-open',
+  failed: 'failed',
 };
 
 /** A message of the flow that is being sent. */
@@ -98,10 +100,9 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
     const error = problem as ContactError;
     status.set('not-configured', { reason: error.message });
     logger.error(error.message, { code: error.code });
-    onInputDeferred(node, (message, send, done) => {
-      send([null, { ...message, error: messageError(error, 0) } as NodeMessage]);
-      done(error);
-    });
+    // What cannot be sent now is better off in its queue, unless the flow settles it.
+    const settles = config.ok ? config.value.settle : String(definition['settle']) !== 'false';
+    refuseMessages(node, error, settles, ({ context }) => context?.message ?? {});
     return;
   }
   const { tenants, store, broker, settle, ...rest } = config.value;

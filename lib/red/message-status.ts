@@ -1,7 +1,8 @@
 import { setMaxListeners } from 'node:events';
+import { DiskSpool } from '../core/disk-spool';
 import { ContactError } from '../core/errors';
 import { Outbox } from '../core/outbox';
-import { DiskSpool, MemorySpool } from '../core/spool';
+import { MemorySpool } from '../core/spool';
 import type { Verdict } from '../core/verdicts';
 import { type StatusChannel, statusEventId, statusRoutingKey } from '../genesys/messaging/status-channel';
 import type { BrokerConnection } from '../rabbitmq/connection';
@@ -24,12 +25,16 @@ export interface StatusPublisherOptions {
 const LIMITS = { items: 1_000_000, bytes: 1_000_000_000 };
 const BATCH = { items: 100, bytes: 1_000_000, ageMs: 0 };
 const CLOSE_WITHIN_MS = 1_000;
+/** An event that ended so has not been told, and is nowhere. */
+const NOT_TAKEN: ReadonlySet<string> = new Set(['BUFFER_FULL', 'BUFFER_FAILED', 'CLOSED']);
+
+/** Tells whoever has published an event how that ended; only the first call counts. */
+type Waiting = (error?: ContactError) => void;
 
 /** Tells changes of the status of messages on an exchange of the broker. */
 export class StatusPublisher implements StatusChannel {
   private readonly publisher: Publisher;
-  private readonly outbox: Outbox<() => void>;
-  private readonly isOnDisk: boolean;
+  private readonly outbox: Outbox<Waiting>;
   private readonly exchange: string;
   private readonly closing = new AbortController();
 
@@ -38,8 +43,8 @@ export class StatusPublisher implements StatusChannel {
     // Whoever has published an event waits for it.
     setMaxListeners(0, this.closing.signal);
     this.exchange = exchange;
-    this.isOnDisk = folder !== undefined;
-    const spool = folder === undefined ? new MemorySpool<() => void>() : new DiskSpool<() => void>(folder);
+    const isOnDisk = folder !== undefined;
+    const spool = isOnDisk ? new DiskSpool<Waiting>(folder) : new MemorySpool<Waiting>();
     this.publisher = new Publisher(connection, {
       topology: { exchanges: [{ name: exchange, type: 'topic' }], queues: [], bindings: [] },
       purpose: `publish to ${exchange}`,
@@ -55,7 +60,11 @@ export class StatusPublisher implements StatusChannel {
         const requests = entries.map(({ body }) => decodeRequest(body));
         return (await this.publisher.send(requests, signal)).map(withoutListener);
       },
-      onEnding: ({ context }) => context?.(),
+      ...(isOnDisk ? { onStored: ({ context }) => context?.() } : {}),
+      onEnding: ({ context }, ending) => {
+        const isLost = 'error' in ending && NOT_TAKEN.has(ending.error.code);
+        context?.(isLost ? ending.error : undefined);
+      },
     });
   }
 
@@ -76,16 +85,14 @@ export class StatusPublisher implements StatusChannel {
     return new Promise((resolve, reject) => {
       const { signal } = this.closing;
       const stop = () => reject(new ContactError('CLOSED', { attempted: 'tell the status of a message' }));
-      const settled = () => {
+      const settled = (error?: ContactError) => {
         signal.removeEventListener('abort', stop);
-        resolve();
+        if (error) reject(error);
+        else resolve();
       };
       if (signal.aborted) stop();
       else signal.addEventListener('abort', stop, { once: true });
-      this.outbox.offer(encodeRequest(request), settled, (error) => {
-        if (error) reject(error);
-        else if (this.isOnDisk) settled();
-      });
+      this.outbox.offer(encodeRequest(request), settled);
     });
   }
 

@@ -16,7 +16,7 @@ export interface SenderStanding {
 }
 
 /** The worst first. */
-const TROUBLES: readonly OutboxState['state'][] = ['refused', 'breaker-open', 'retrying'];
+const TROUBLES: readonly OutboxState['state'][] = ['failed', 'refused', 'breaker-open', 'retrying'];
 
 /**
  * How a sender stands: in trouble only when all organizations that are in use are, and degraded when some are, because
