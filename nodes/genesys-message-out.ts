@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import type { NodeMessage, NodeMessageInFlow } from 'node-red';
-import { systemClock, type Timer } from '../lib/core/clock';
 import { settleDelivery } from '../lib/core/deliveries';
 import { ContactError, messageError } from '../lib/core/errors';
 import { HttpClient } from '../lib/core/http';
@@ -8,7 +7,7 @@ import type { OutboxState } from '../lib/core/outbox';
 import { MessageRecords } from '../lib/genesys/messaging/records';
 import { MessageSender } from '../lib/genesys/messaging/sender';
 import { senderMetrics } from '../lib/genesys/messaging/sender-metrics';
-import { senderStanding } from '../lib/genesys/messaging/sender-state';
+import { senderState } from '../lib/genesys/messaging/sender-state';
 import type { SendOutcome, Submission } from '../lib/genesys/messaging/submission';
 import { StatusTracker } from '../lib/genesys/messaging/tracker';
 import { Histogram } from '../lib/monitor/histogram';
@@ -28,6 +27,7 @@ import { type Done, onClose, onInputDeferred } from '../lib/red/input';
 import { nodeLogger } from '../lib/red/logger';
 import { StatusPublisher } from '../lib/red/message-status';
 import type { Definition, Red, RuntimeNode } from '../lib/red/node';
+import { OutboxStatus, type ShownOutbox } from '../lib/red/outbox-status';
 import { processIdOf } from '../lib/red/process-id';
 import type { BrokerNode } from '../lib/red/queue-settings';
 import { registerNode } from '../lib/red/register';
@@ -58,8 +58,6 @@ const FIELDS = {
 /** How long it takes from the input to the answer, in seconds. */
 const SEND_SECONDS = [0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10, 30, 60];
 const CLOSE_WITHIN_MS = 3_000;
-/** The status line can be read no more often. */
-const SHOW_EVERY_MS = 250;
 const STATES: Record<OutboxState['state'], NodeState> = {
   working: 'connected',
   retrying: 'degraded',
@@ -86,6 +84,7 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
   const seconds = new Histogram(SEND_SECONDS);
   let sender: MessageSender | undefined;
   let statuses: StatusPublisher | undefined;
+  let shown: OutboxStatus | undefined;
   const status = new Status(RED, node, {
     books: () => sender?.snapshot() ?? NOTHING,
     details: () => ({
@@ -115,25 +114,6 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
     statuses = new StatusPublisher({ connection: broker.connection, exchange: rest.statusExchange });
   }
 
-  const show = () => {
-    const { state: standing, reason, troubled } = senderStanding(sender?.all() ?? []);
-    const { queued, inFlight, delivered } = own.snapshot();
-    const told = reason ?? organizations.directory.problem ?? (state.alone ? 'Redis is away' : undefined);
-    const because = told === undefined ? {} : { reason: told };
-    if (standing === 'refused' || standing === 'breaker-open') status.set(standing, because);
-    else if (troubled > 0)
-      status.set('degraded', { text: 'organizations-wait', values: { count: troubled }, ...because });
-    else if (told !== undefined) status.set('degraded', because);
-    else if (standing === 'working') status.set('working', { text: 'queued', values: { count: queued + inFlight } });
-    else status.set('connected', { text: 'sent', values: { count: delivered } });
-  };
-  let timer: Timer | undefined;
-  const showSoon = () => {
-    timer ??= systemClock.setTimeout(() => {
-      timer = undefined;
-      show();
-    }, SHOW_EVERY_MS);
-  };
   const own = new MessageSender({
     organizations,
     records,
@@ -149,7 +129,7 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
     breaker: { minimumCalls: rest.breakerMinimum, openMs: rest.breakerSeconds * 1_000 },
     onState: ({ organization, state: { state: now, error } }, before) => {
       status.tellOfPart(organization.name, STATES[before], STATES[now], error?.message);
-      show();
+      shown?.show();
     },
     onSent: (tookMs) => seconds.observe(tookMs / 1_000),
     logger,
@@ -167,25 +147,30 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
       done: (outcome) => {
         waiting.delete(submission);
         end(node, taken, outcome, settle);
-        showSoon();
       },
     };
     waiting.set(submission, taken);
     own.submit(submission);
-    showSoon();
   };
   for (const taken of handedOver.get(node.id) ?? []) take(taken);
   handedOver.delete(node.id);
   onInputDeferred(node, (message, _send, done) => take({ message, done }));
 
-  const ends = [organizations.directory.onChange(show), state.onChange(show), leave];
-  show();
+  const stands: ShownOutbox = {
+    snapshot: () => own.snapshot(),
+    get state() {
+      const problem = organizations.directory.problem ?? (state.alone ? 'Redis is away' : undefined);
+      return senderState(own.all(), problem);
+    },
+    breakerState: 'closed',
+    buffered: { items: 0, bytes: 0 },
+  };
+  shown = new OutboxStatus(node, status, [stands]);
   onClose(node, async (removed) => {
     const left = await own.close(CLOSE_WITHIN_MS);
-    systemClock.clearTimeout(timer);
     await statuses?.close();
     http.close();
-    for (const leaveOne of ends) leaveOne();
+    leave();
     const unsent = left.flatMap((submission) => waiting.get(submission) ?? []);
     if (!removed) {
       if (unsent.length > 0) handedOver.set(node.id, unsent);

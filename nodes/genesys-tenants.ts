@@ -22,6 +22,8 @@ import type { ContactStoreNode } from './contact-store';
 export interface GenesysTenantsNode extends RuntimeNode {
   /** Missing when the configuration is incomplete. */
   organizations?: Organizations;
+  /** Whether organizations can have webhook secrets of their own. */
+  hasWebhookSecrets?: boolean;
   /** What is wrong with the configuration. */
   problem?: ContactError;
 }
@@ -132,6 +134,7 @@ function start(RED: Red, node: GenesysTenantsNode, definition: Definition): void
     return;
   }
   node.organizations = organizations;
+  node.hasWebhookSecrets = tenantSource(settingsOf(RED, config.value)) !== 'single';
   const show = () => {
     const { problem, size } = organizations.directory;
     if (problem) status.set('degraded', { reason: problem });

@@ -98,7 +98,7 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
     fail(problem ?? new ContactError('CONFIGURATION', { attempted: 'use the store' }));
     return;
   }
-  if (key === undefined && !tenants) {
+  if (key === undefined && !tenants?.hasWebhookSecrets) {
     const answer = 'the credential secret is not set, nor is the environment variable GENESYS_WEBHOOK_SECRET';
     fail(new ContactError('CONFIGURATION', { attempted: 'use the configuration', answer }));
     return;

@@ -45,6 +45,8 @@ export type ValueOf<Value, Options> = Options extends { required: true } | { def
 class Problem extends Error {}
 
 const UNRESOLVED = /^(?:\$\{(\S+)\}|\$\((\S+)\))$/;
+/** A variable with what stands in for it when it is not set, as in a shell: `${OUTBOUND_QUEUE:-genesys.outbound}`. */
+const WITH_DEFAULT = /^\$\{(\w+):-(\S*)\}$/;
 const ENVIRONMENT_NAME = /^[A-Z_][A-Z0-9_]*$/;
 
 /** Reads the configuration of a node. All that is wrong is told at once. */
@@ -55,10 +57,11 @@ export function readConfig<const Of extends Fields>(
   fields: Of,
 ): ConfigResult<Values<Of>> {
   const credentials = node.credentials ?? {};
+  const environment = (name: string): unknown => RED.util.getSetting(node, name);
   return readFields(fields, {
-    property: (name) => definition[name],
+    property: (name) => orDefault(definition[name], environment),
     credential: (name) => credentials[name],
-    environment: (name) => RED.util.getSetting(node, name),
+    environment,
     configNode: (id, type) => useConfigNode(RED, node, id, type),
   });
 }
@@ -81,7 +84,7 @@ export function readForm<const Of extends Fields>(
     return variable === undefined ? value : (environment(variable) ?? value);
   };
   return readFields(fields, {
-    property: (name) => filledIn(form[name]),
+    property: (name) => filledIn(orDefault(form[name], environment)),
     credential: (name) => filledIn(formCredential(RED, form, name)),
     environment,
     configNode: (configId, type) => findConfigNode(RED, configId, type),
@@ -170,6 +173,15 @@ function variableNames(variables: readonly string[]): string {
 function isSet(value: unknown): boolean {
   if (value === undefined || value === null) return false;
   return typeof value !== 'string' || (value.trim() !== '' && unresolvedName(value) === undefined);
+}
+
+/** The runtime knows variables without a default only, and leaves those with one to us. */
+function orDefault(value: unknown, environment: (name: string) => unknown): unknown {
+  const match = typeof value === 'string' ? WITH_DEFAULT.exec(value.trim()) : null;
+  if (!match) return value;
+  const [, variable = '', standIn] = match;
+  const found = environment(variable);
+  return isSet(found) ? found : standIn;
 }
 
 function unresolvedName(value: unknown): string | undefined {

@@ -3,7 +3,7 @@ import { hash } from 'bcryptjs';
 import { Tokens } from '../../lib/calls/tokens';
 import { startAriSimulator } from '../simulators/ari';
 import { startElasticsearchSimulator } from '../simulators/elasticsearch';
-import { defaultClient, startGenesysSimulator } from '../simulators/genesys';
+import { defaultClient, defaultIntegration, type GenesysSimulator, startGenesysSimulator } from '../simulators/genesys';
 
 /** A simulator at work. */
 export interface RunningSystem {
@@ -30,24 +30,56 @@ const EVENTS_PER_SECOND = 3;
 /** Enough for years. */
 const ENDLESS = 1_000_000_000;
 
+/** The button of the example that sends a text, and how often it is pressed. */
+const SEND_BUTTON = 'A text';
+const MESSAGE_EVERY_MS = 4_000;
+
+/** Presses the button of the example, and answers each message as Genesys and an agent would. */
+function sendMessages(simulator: GenesysSimulator, url: string): NodeJS.Timeout {
+  const { id, webhookSecret } = defaultIntegration;
+  simulator.messaging.setWebhook(id, { webhookUrl: `${url}/genesys/webhook`, webhookSecret });
+  let button: string | undefined;
+  let answered = 0;
+  const press = async () => {
+    const flows = (await (await fetch(`${url}/flows`)).json()) as { id: string; type: string; name?: string }[];
+    button ??= flows.find(({ type, name }) => type === 'inject' && name === SEND_BUTTON)?.id;
+    await fetch(`${url}/inject/${button}`, { method: 'POST' });
+    const news = simulator.messaging.messages.slice(answered);
+    answered += news.length;
+    for (const message of news) {
+      await simulator.messaging.confirm(message, 'Published');
+      await simulator.messaging.reply(id, message.from, `You said: ${message.text}`);
+    }
+  };
+  // While Node-RED stops, nobody answers.
+  return setInterval(() => void press().catch(() => {}), MESSAGE_EVERY_MS);
+}
+
 const genesys: System = {
   name: 'Genesys Cloud',
   isReal: ({ GENESYS_CLIENT_ID }) => Boolean(GENESYS_CLIENT_ID),
   async simulate() {
     const simulator = await startGenesysSimulator();
     const { id, secret } = defaultClient;
+    let timer: NodeJS.Timeout | undefined;
     return {
       environment: {
         GENESYS_LOGIN_URL: simulator.url,
         GENESYS_API_URL: simulator.url,
         GENESYS_CLIENT_ID: id,
         GENESYS_CLIENT_SECRET: secret,
+        GENESYS_INTEGRATION_ID: defaultIntegration.id,
+        GENESYS_WEBHOOK_SECRET: defaultIntegration.webhookSecret,
       },
-      note: `${simulator.url}, ${EVENTS_PER_SECOND} AudioHook events a second`,
-      makeTraffic: () => {
+      note: `${simulator.url}, ${EVENTS_PER_SECOND} AudioHook events a second, a message every ${MESSAGE_EVERY_MS / 1_000} s`,
+      makeTraffic: (url) => {
         simulator.generate({ count: ENDLESS, ratePerSecond: EVENTS_PER_SECOND });
+        timer = sendMessages(simulator, url);
       },
-      close: () => simulator.close(),
+      close: async () => {
+        clearInterval(timer);
+        await simulator.close();
+      },
     };
   },
 };

@@ -38,7 +38,7 @@ describe('genesys-webhook-in', () => {
   ): Promise<void> {
     const flow = [
       { id: 'tab', type: 'tab', label: 'Test' },
-      { id: `store-${store}`, type: 'contact-store', kind: 'memory' },
+      { id: `webhook-store-${store}`, type: 'contact-store', kind: 'memory' },
       {
         id: 'tenants',
         type: 'genesys-tenants',
@@ -50,7 +50,7 @@ describe('genesys-webhook-in', () => {
         id: 'webhook',
         type: 'genesys-webhook-in',
         z: 'tab',
-        store: `store-${store}`,
+        store: `webhook-store-${store}`,
         tenants: 'tenants',
         wires: [['messages'], ['receipts'], ['events']],
         ...properties,
@@ -94,7 +94,7 @@ describe('genesys-webhook-in', () => {
 
   it('keeps the status of the message that a receipt is about', async () => {
     await start();
-    const { state } = runtime.node<ContactStoreNode>(`store-${store}`);
+    const { state } = runtime.node<ContactStoreNode>(`webhook-store-${store}`);
     const records = new MessageRecords(state!.store, 60_000);
     const record = {
       messageId: 'm1',
@@ -176,7 +176,7 @@ describe('genesys-webhook-in', () => {
   });
 
   it('needs a secret, or tenants that may have one', async () => {
-    await start({ tenants: '' }, {}, {});
+    await start({}, {}, {});
     assert.equal(report().state, 'not-configured');
     assert.match(report().reason ?? '', /GENESYS_WEBHOOK_SECRET/);
     assert.deepEqual((await genesys.messaging.reply(integration, 'customer', 'Hello')).statuses, [404]);

@@ -1,40 +1,29 @@
+import { ContactError } from '../../core/errors';
 import type { OutboxState } from '../../core/outbox';
 
 /** A lane, as far as it is needed to say how the sender stands. */
 export interface LaneStanding {
   state: OutboxState;
   organization: { name: string };
-  snapshot(): { queued: number; inFlight: number };
-}
-
-/** How a sender with all its lanes stands. */
-export interface SenderStanding {
-  state: 'connected' | 'working' | 'degraded' | 'refused' | 'breaker-open';
-  /** Organizations that are in trouble. */
-  troubled: number;
-  reason?: string;
 }
 
 /** The worst first. */
 const TROUBLES: readonly OutboxState['state'][] = ['failed', 'refused', 'breaker-open', 'retrying'];
 
 /**
- * How a sender stands: in trouble only when all organizations that are in use are, and degraded when some are, because
- * the others are served as ever.
+ * How a sender with all its lanes stands: in trouble only when all organizations that are in use are, and otherwise
+ * retrying when some are, because the others are served as ever. `problem` is what is wrong with something they share.
  */
-export function senderStanding(lanes: readonly LaneStanding[]): SenderStanding {
+export function senderState(lanes: readonly LaneStanding[], problem?: string): OutboxState {
   const troubled = lanes.filter(({ state }) => state.state !== 'working');
-  if (troubled.length === 0) {
-    const isBusy = lanes.some((lane) => {
-      const { queued, inFlight } = lane.snapshot();
-      return queued + inFlight > 0;
-    });
-    return { state: isBusy ? 'working' : 'connected', troubled: 0 };
-  }
-  const worst = TROUBLES.find((trouble) => troubled.some(({ state }) => state.state === trouble));
-  const isWhole = troubled.length === lanes.length && (worst === 'refused' || worst === 'breaker-open');
-  const reason = troubled
-    .map(({ organization, state }) => `${organization.name}: ${state.error?.summary ?? state.state}`)
-    .join('; ');
-  return { state: isWhole ? worst : 'degraded', troubled: troubled.length, reason };
+  const told = troubled.map(
+    ({ organization, state }) => `${organization.name}: ${state.error?.summary ?? state.state}`,
+  );
+  if (problem !== undefined) told.push(problem);
+  if (told.length === 0) return { state: 'working' };
+  const worst = TROUBLES.find((trouble) => troubled.some(({ state }) => state.state === trouble)) ?? 'retrying';
+  const attempted =
+    troubled.length === 0 ? 'work as usual' : `send to ${troubled.length} of ${lanes.length} organizations`;
+  const error = new ContactError('BUSY', { attempted, answer: told.join('; ') });
+  return { state: troubled.length === lanes.length && lanes.length > 0 ? worst : 'retrying', error };
 }

@@ -46,10 +46,25 @@ describe('what the guards read', () => {
 
   it('is every environment variable of a flow', () => {
     const flow = [
-      { id: '1', type: 'a', url: '${URL_NAME}', list: [{ deep: '${DEEP}' }], secretEnvironment: 'SECRET_NAME' },
+      {
+        id: '1',
+        type: 'a',
+        url: '${URL_NAME}',
+        queue: '${QUEUE_NAME:-a.queue}',
+        list: [{ deep: '${DEEP}' }],
+        secretEnvironment: 'SECRET_NAME',
+      },
       { id: '2', type: 'b', rule: '$env("IN_JSONATA")', func: "env.get('IN_FUNCTION')", p: 'TYPED', pType: 'env' },
       { id: '3', type: 'c', name: 'NOT_A_VARIABLE' },
     ];
-    assert.deepEqual(environmentNames(flow), ['DEEP', 'IN_FUNCTION', 'IN_JSONATA', 'SECRET_NAME', 'TYPED', 'URL_NAME']);
+    assert.deepEqual(environmentNames(flow), [
+      'DEEP',
+      'IN_FUNCTION',
+      'IN_JSONATA',
+      'QUEUE_NAME',
+      'SECRET_NAME',
+      'TYPED',
+      'URL_NAME',
+    ]);
   });
 });

@@ -20,7 +20,7 @@ export function environmentNames(entries: readonly FlowEntry[]): string[] {
   const names = new Set<string>();
   const visit = (value: unknown, name = '', siblings: Record<string, unknown> = {}): void => {
     if (typeof value === 'string') {
-      for (const pattern of [/\$\{(\w+)\}/g, /\$env\(["'](\w+)["']\)/g, /env\.get\(["'](\w+)["']\)/g]) {
+      for (const pattern of [/\$\{(\w+)(?::-[^}]*)?\}/g, /\$env\(["'](\w+)["']\)/g, /env\.get\(["'](\w+)["']\)/g]) {
         for (const [, found] of value.matchAll(pattern)) names.add(found ?? '');
       }
       const namesVariable = /(Variable|Environment|Env)$/.test(name) || siblings[`${name}Type`] === 'env';

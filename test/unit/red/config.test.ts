@@ -12,6 +12,7 @@ import {
   json,
   list,
   number,
+  optionalConfigNode,
   readConfig,
   readForm,
   regex,
@@ -87,6 +88,25 @@ describe('configuration', () => {
   });
 
   describe('of any kind', () => {
+    it('takes what stands behind a variable when that is not set, and the variable when it is', async () => {
+      assert.equal(await value(text(), '${CONFIG_TEST_QUEUE:-a.queue}'), 'a.queue');
+      await runtime.stop();
+      assert.equal(await value(integer(), '${CONFIG_TEST_NUMBER:-7}'), 7);
+      await runtime.stop();
+      assert.equal(await value(text(), '${CONFIG_TEST_QUEUE:-}'), undefined);
+      await runtime.stop();
+      environment({ CONFIG_TEST_QUEUE: 'another' });
+      assert.equal(await value(text(), '${CONFIG_TEST_QUEUE:-a.queue}'), 'another');
+    });
+
+    it('takes the choice of a configuration node or none where it works without one', async () => {
+      assert.equal(await value(optionalConfigNode('test-connection'), ''), undefined);
+      await runtime.stop();
+      assert.equal((await value(optionalConfigNode('test-connection'), 'connection'))?.id, 'connection');
+      await runtime.stop();
+      assert.match(await problem(optionalConfigNode('test-connection'), 'off'), /must name an enabled test-connection/);
+    });
+
     it('prefers the property, then the environment variable, then the default', async () => {
       const field = text({ default: 'fallback', environment: 'TEST_NAME' });
       environment({ TEST_NAME: 'from the environment' });
