@@ -115,6 +115,11 @@ export class QueueConsumer implements ChannelUser {
     this.seat = connection.take(this);
   }
 
+  /** The name of the queue. */
+  get queue(): string {
+    return this.options.queue.name;
+  }
+
   get state(): ConsumerState {
     if (this.problem) return { kind: 'failed', error: this.problem };
     if (this.deliveries.stalled) return { kind: 'stalled' };

@@ -59,7 +59,11 @@ function start<const Own extends Record<string, Field<unknown>>>(
   const tally: Tally = { emitted: 0, ignored: 0, invalid: 0, replayed: 0 };
   let consumer: QueueConsumer | undefined;
   const status: Status = new Status(RED, node, {
-    details: () => ({ queue: definition['queue'], deliveries: consumer?.counts(), messages: { ...tally } }),
+    details: () => ({
+      queue: consumer?.queue ?? definition['queue'],
+      deliveries: consumer?.counts(),
+      messages: { ...tally },
+    }),
     metrics: () => (consumer ? metrics(consumer, tally) : []),
   });
   const common = readConfig(RED, node, definition, QUEUE_FIELDS);

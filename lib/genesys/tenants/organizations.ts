@@ -95,7 +95,7 @@ export class Organization {
     return {
       tenant: settings.tenantId,
       organization: settings.organizationId,
-      token: this.tokens.report(),
+      tokens: this.tokens.report(),
       rateLimit: {
         perMinute: limit.turns,
         waiting: limit.waiting,
