@@ -2,6 +2,7 @@ import type { ContactError } from '../core/errors';
 import type { NodeState } from '../monitor/states';
 import type { BrokerConnection, BrokerState } from './connection';
 import type { ConsumerState } from './consumer';
+import type { Publisher } from './publisher';
 
 /** A state of a node, with the text of the status line and the reason. */
 export interface ShownState {
@@ -31,6 +32,19 @@ export function consumerStatus(connection: BrokerConnection, consumer: ConsumerS
   if (consumer.kind === 'failed') return { ...failureStatus(consumer.error), reason: consumer.error.message };
   if (consumer.kind === 'paused') return { state: 'paused' };
   return consumer.kind === 'waiting' ? { state: 'connecting' } : { ...shown, text: shown.text ?? 'consuming' };
+}
+
+/** What keeps a publisher from publishing, if anything does. */
+export function publisherObstacle(
+  connection: BrokerConnection,
+  publisher: Pick<Publisher, 'isOpen' | 'failure'>,
+): ShownState | undefined {
+  const shown = connectionStatus(connection);
+  // A connection that nobody uses yet is about to be made.
+  if (shown.state === 'idle') return { state: 'connecting' };
+  if (shown.state !== 'connected') return shown;
+  if (publisher.failure) return { ...failureStatus(publisher.failure), reason: publisher.failure.message };
+  return publisher.isOpen ? undefined : { state: 'connecting' };
 }
 
 /** How a failure is shown: as what a person must do about it. */

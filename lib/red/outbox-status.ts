@@ -1,9 +1,10 @@
 import { type BooksSnapshot, sumOfBooks } from '../core/books';
 import { type Clock, systemClock, type Timer } from '../core/clock';
 import type { Outbox } from '../core/outbox';
+import { healthOf, type NodeState } from '../monitor/states';
 import { guard } from './input';
 import type { RuntimeNode } from './node';
-import type { Status, StatusSources } from './status';
+import type { Status, StatusOptions, StatusSources } from './status';
 
 /** What is asked of an outbox to tell how it stands. */
 export type ShownOutbox = Pick<Outbox<unknown>, 'snapshot' | 'state' | 'breakerState' | 'buffered'>;
@@ -27,6 +28,12 @@ export function outboxReport(outboxes: () => readonly ShownOutbox[]): StatusSour
 }
 
 /**
+ * What keeps the sender from sending while it waits by itself for that to pass, such as a connection that is away:
+ * the state to show, or `undefined` when nothing does.
+ */
+export type Obstacle = () => ({ state: NodeState } & StatusOptions) | undefined;
+
+/**
  * Shows how outboxes stand: once a second by itself, so that nothing is done for a message or a batch. It ends by itself
  * when the node is closed.
  */
@@ -41,6 +48,7 @@ export class OutboxStatus {
     node: RuntimeNode,
     private readonly status: Status,
     private readonly outboxes: readonly ShownOutbox[],
+    private readonly obstacle: Obstacle = () => undefined,
     private readonly clock: Clock = systemClock,
   ) {
     this.sent = sentOf(booksOf(outboxes));
@@ -64,11 +72,20 @@ export class OutboxStatus {
     const books = booksOf(this.outboxes);
     const count = books.queued + books.inFlight;
     const reason = error ? { reason: error.message } : {};
-    if (state === 'retrying') this.status.set('degraded', { text: 'buffering', values: { count }, ...reason });
+    const obstacle = state === 'working' ? this.obstacle() : undefined;
+    if (obstacle) this.showObstacle(obstacle, count);
+    else if (state === 'retrying') this.status.set('degraded', { text: 'buffering', values: { count }, ...reason });
     else if (state !== 'working') this.status.set(state, reason);
     else if (count > 0 || this.rate > 0)
       this.status.set('working', { text: 'sending', values: { count, rate: this.rate } });
     else this.status.set('connected', { text: 'sent', values: { count: books.delivered } });
+  }
+
+  /** While what comes in is kept until the obstacle is gone, the node still does its work. */
+  private showObstacle({ state, ...options }: NonNullable<ReturnType<Obstacle>>, count: number): void {
+    const { reason } = options;
+    if (count === 0 || healthOf(state) === 'unhealthy') this.status.set(state, options);
+    else this.status.set('degraded', { text: 'buffering', values: { count }, ...(reason ? { reason } : {}) });
   }
 
   private look(): void {

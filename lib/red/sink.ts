@@ -11,7 +11,7 @@ import { guard, onClose, onInputDeferred } from './input';
 import type { IntakeMessage } from './intake';
 import { nodeLogger } from './logger';
 import type { Red, RuntimeNode } from './node';
-import { OutboxStatus } from './outbox-status';
+import { type Obstacle, OutboxStatus } from './outbox-status';
 import type { Status } from './status';
 
 /** What leaves by the failure output for something that waited; the sink adds `error`. */
@@ -33,6 +33,10 @@ export interface SinkOptions extends Pick<OutboxOptions<IntakeMessage>, FromOutb
   /** On disk it survives the end of the process, and a message is done when it is there. */
   buffer: 'memory' | 'disk';
   failedMessage: FailedMessage;
+  /** Called for what has arrived, before its message is done. */
+  onDelivered?: (entry: Entry<IntakeMessage>) => void;
+  /** See {@link OutboxStatus}. */
+  obstacle?: Obstacle;
 }
 
 /** Node-RED is told after 4.5 s that a node does not close; the rest is for the disk. */
@@ -70,7 +74,12 @@ export class Sink {
 
   /** Keeps the status of the node up to date until the node is closed. */
   show(status: Status): void {
-    this.shown = new OutboxStatus(this.node, status, this.outboxes);
+    this.shown = new OutboxStatus(this.node, status, this.outboxes, this.options.obstacle);
+  }
+
+  /** Shows at once how it stands: the obstacle has changed. */
+  refresh(): void {
+    this.shown?.show();
   }
 
   /** Takes a part of a message in. */
@@ -103,6 +112,7 @@ export class Sink {
     const end = (entry: Entry<IntakeMessage>, ending: Ending) => {
       const failure = 'error' in ending ? ending.error : undefined;
       if (failure) sendFailed(node, options.failedMessage(entry), failure, entry.attempts);
+      else options.onDelivered?.(entry);
       // What was on disk was done then.
       if (!isOnDisk || !entry.isStored) entry.context?.ended(failure);
     };
