@@ -48,8 +48,8 @@ export class OutboxStatus {
     node: RuntimeNode,
     private readonly status: Status,
     private readonly outboxes: readonly ShownOutbox[],
-    private readonly obstacle: Obstacle = () => undefined,
     private readonly clock: Clock = systemClock,
+    private readonly obstacle: Obstacle = () => undefined,
   ) {
     this.sent = sentOf(booksOf(outboxes));
     this.lookedAt = clock.now();

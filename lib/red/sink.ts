@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NodeMessage } from 'node-red';
+import { systemClock } from '../core/clock';
 import { settleDelivery } from '../core/deliveries';
 import { DiskSpool } from '../core/disk-spool';
 import { ContactError, messageError } from '../core/errors';
@@ -74,7 +75,7 @@ export class Sink {
 
   /** Keeps the status of the node up to date until the node is closed. */
   show(status: Status): void {
-    this.shown = new OutboxStatus(this.node, status, this.outboxes, this.options.obstacle);
+    this.shown = new OutboxStatus(this.node, status, this.outboxes, systemClock, this.options.obstacle);
   }
 
   /** Shows at once how it stands: the obstacle has changed. */

@@ -1,6 +1,9 @@
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { hash } from 'bcryptjs';
 import { Tokens } from '../../lib/calls/tokens';
+import { type FlowEntry, ROOT } from '../services/node-red';
 import { startAriSimulator } from '../simulators/ari';
 import { startElasticsearchSimulator } from '../simulators/elasticsearch';
 import { defaultClient, defaultIntegration, type GenesysSimulator, startGenesysSimulator } from '../simulators/genesys';
@@ -147,15 +150,37 @@ const asterisk: System = {
   },
 };
 
+const EVENT_EVERY_MS = 2_000;
+
 const rabbitmq: System = {
   name: 'RabbitMQ',
   isReal: ({ RABBITMQ_URL }) => Boolean(RABBITMQ_URL),
-  simulate: async () => ({
-    environment: { RABBITMQ_URL: 'memory:' },
-    note: 'the broker within Node-RED',
-    close: async () => {},
-  }),
+  async simulate() {
+    const buttons = eventButtons();
+    let timer: NodeJS.Timeout | undefined;
+    const makeTraffic = (url: string) => {
+      let clicks = 0;
+      timer = setInterval(() => {
+        const button = buttons[clicks++ % buttons.length];
+        // While Node-RED stops, nobody answers.
+        fetch(`${url}/inject/${button}`, { method: 'POST' }).catch(() => {});
+      }, EVENT_EVERY_MS);
+    };
+    return {
+      environment: { RABBITMQ_URL: 'memory:' },
+      note: `the broker within Node-RED, an event every ${EVENT_EVERY_MS / 1_000} s`,
+      makeTraffic,
+      close: async () => clearInterval(timer),
+    };
+  },
 };
+
+/** The inject nodes of the example that publish an event. */
+function eventButtons(): string[] {
+  const entries = JSON.parse(readFileSync(join(ROOT, 'examples/ocelot-events.json'), 'utf8')) as FlowEntry[];
+  const isEvent = ({ props }: FlowEntry) => (props as { p: string }[] | undefined)?.some(({ p }) => p === 'eventType');
+  return entries.filter((entry) => entry.type === 'inject' && isEvent(entry)).map(({ id }) => id);
+}
 
 /** Every system that an example talks to. */
 export const SYSTEMS: readonly System[] = [genesys, elasticsearch, asterisk, rabbitmq];

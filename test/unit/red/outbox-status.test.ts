@@ -6,7 +6,7 @@ import type { Clock, Timer } from '../../../lib/core/clock';
 import { ContactError } from '../../../lib/core/errors';
 import type { OutboxState } from '../../../lib/core/outbox';
 import type { RuntimeNode } from '../../../lib/red/node';
-import { OutboxStatus, outboxReport } from '../../../lib/red/outbox-status';
+import { type Obstacle, OutboxStatus, outboxReport } from '../../../lib/red/outbox-status';
 import type { Status, StatusOptions } from '../../../lib/red/status';
 
 const error = new ContactError('UNREACHABLE', { attempted: 'index documents' });
@@ -115,6 +115,23 @@ describe('the status of a node with an outbox', () => {
     outbox.books.queued = 12;
     time.tick(1_000);
     assert.deepEqual(last(), ['degraded', 'buffering', { count: 12 }]);
+  });
+
+  it('shows what the sender waits for: as buffering while something waits, and in its own words otherwise', () => {
+    let obstacle: ReturnType<Obstacle> = { state: 'disconnected', reason: 'no route' };
+    node.emit('close');
+    const set = { set: (...given: never) => shown.push(given) } as never;
+    const waiting = new OutboxStatus(node as RuntimeNode, set, [outbox], clock, () => obstacle);
+    assert.deepEqual(shown.at(-1), ['disconnected', { reason: 'no route' }]);
+    outbox.books.queued = 12;
+    waiting.show();
+    assert.deepEqual(shown.at(-1), ['degraded', { text: 'buffering', values: { count: 12 }, reason: 'no route' }]);
+    obstacle = { state: 'refused', reason: 'wrong password' };
+    waiting.show();
+    assert.deepEqual(shown.at(-1), ['refused', { reason: 'wrong password' }]);
+    obstacle = undefined;
+    waiting.show();
+    assert.deepEqual(last(), ['working', 'sending', { count: 12, rate: 0 }]);
   });
 
   it('looks no more after the node was closed', () => {
