@@ -53,7 +53,8 @@ export class CodyClient {
   /** Once Cody has told its limit. */
   private limit: RateLimit | undefined;
   private pausedUntil = 0;
-  private newestFirst = false;
+  /** How lists of messages are sorted, as far as was seen. */
+  private newestFirst: boolean | undefined;
 
   constructor(options: CodyClientOptions) {
     const backoff = { baseMs: 500, maxMs: 10_000 };
@@ -90,9 +91,27 @@ export class CodyClient {
       found.push(...answer.items);
       page = nextPage(page, answer.next);
     }
-    // A list whose times do not tell is taken to be sorted like the others.
+    // A list whose times do not tell is taken to be sorted like the others; without others, nobody answers before a question.
     this.newestFirst = isNewestFirst(found) ?? this.newestFirst;
-    return inOrder(found, this.newestFirst);
+    const beginsWithAnswer = found[0]?.machine === true && found.at(-1)?.machine === false;
+    return inOrder(found, this.newestFirst ?? beginsWithAnswer);
+  }
+
+  /** The bots of the account: the first pages of them, which are all as a rule. */
+  async bots(): Promise<{ id: string; name: string }[]> {
+    const found: { id: string; name: string }[] = [];
+    for (let page: number | undefined = 1; page !== undefined && page <= 10; ) {
+      const answer: CodyPage<CodyConversation> = await this.page(
+        '/bots',
+        { page },
+        'list the bots',
+        readConversation,
+        undefined,
+      );
+      found.push(...answer.items.map(({ id, name }) => ({ id, name })));
+      page = nextPage(page, answer.next);
+    }
+    return found;
   }
 
   /** Proves that the key opens the account. */

@@ -10,6 +10,7 @@ interface Command {
 
 const COMMANDS: Record<string, () => Command> = {
   user: () => require('./user') as Command,
+  'zoho-token': () => require('./zoho-token') as Command,
 };
 
 /** Runs a command; the answer is the exit code. */

@@ -182,6 +182,13 @@ export class Outbox<Context> {
     this.pump();
   }
 
+  /** Counts something that came in and is here already. */
+  absorb(): void {
+    this.books.receive();
+    this.books.settleQueued('duplicate');
+    this.options.spool.settle([], this.books.totals());
+  }
+
   /**
    * Stops the intake, sends what waits for as long as `withinMs` allows and nothing stands in the way, and closes the
    * spool; half a second more if the sender does not heed its signal. Answers what a spool in memory still holds. A

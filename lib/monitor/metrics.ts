@@ -4,7 +4,7 @@ import { redact } from '../core/redaction';
 import { packageVersion } from '../core/version';
 import { healthAnswer } from './health';
 import type { Member } from './members';
-import type { AnyMetric, HistogramMetric, Metric } from './registry';
+import type { AnyMetric, HistogramMetric, Metric, MetricGroupParts } from './registry';
 import { healthOf } from './states';
 
 const METRIC_NAME = /^[a-z_:][a-z0-9_:]*$/i;
@@ -142,10 +142,11 @@ export type MetricGroups = Record<string, Record<string, unknown> | number>;
  * `tokens`. `timestamp` is in seconds since the epoch.
  */
 export function metricGroups(members: Member[]): MetricGroups {
-  const groups: Record<string, Record<string, number>> = {};
-  const add = (group: string, name: string, value: number) => {
+  const groups: MetricGroupParts = {};
+  const add = (group: string, name: string, value: number | boolean) => {
     groups[group] ??= {};
-    groups[group][name] = (groups[group][name] ?? 0) + value;
+    const before = groups[group][name] ?? (typeof value === 'boolean' ? false : 0);
+    groups[group][name] = typeof value === 'boolean' ? before === true || value : Number(before) + value;
   };
   const asked = new Set<Member['node']>();
   for (const { service, node, report } of members) {
@@ -172,5 +173,6 @@ export function metricGroups(members: Member[]): MetricGroups {
     uptime_seconds,
     resident_memory_bytes: process.memoryUsage.rss(),
   };
-  return { application, ...groups, timestamp: Math.floor(Date.now() / 1_000) };
+  const { application: own, ...others } = groups;
+  return { application: { ...application, ...own }, ...others, timestamp: Math.floor(Date.now() / 1_000) };
 }

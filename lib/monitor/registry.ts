@@ -27,6 +27,9 @@ export interface HistogramMetric extends MetricBase {
 /** An entry of `/metrics`. */
 export type AnyMetric = Metric | HistogramMetric;
 
+/** Parts of groups of numbers and switches, by group and name. */
+export type MetricGroupParts = Record<string, Record<string, number | boolean>>;
+
 /** What a node says about itself at this instant. */
 export interface NodeReport {
   state: NodeState;
@@ -38,8 +41,11 @@ export interface NodeReport {
   /** Plain facts without secrets, such as breaker, token, socket and queue. */
   details?: Record<string, unknown>;
   metrics?: AnyMetric[];
-  /** Numbers for the groups of the JSON form of `/metrics`, by group and name; several nodes of a group are added up. */
-  groups?: Record<string, Record<string, number>>;
+  /**
+   * What goes into the groups of the JSON form of `/metrics`, by group and name. Of several nodes of a group, numbers
+   * are added up, and a switch is on when it is on in any of them.
+   */
+  groups?: MetricGroupParts;
 }
 
 /** A node that can be asked how it is doing. */

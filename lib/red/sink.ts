@@ -93,6 +93,11 @@ export class Sink {
     this.outbox.refuse();
   }
 
+  /** Counts something that came in and waits here already. */
+  absorb(): void {
+    this.outbox.absorb();
+  }
+
   /** Sends what it still can and gives the rest away. `removed`: there is no next instance. */
   async close(removed: boolean): Promise<void> {
     const left = (await Promise.all(this.outboxes.map((outbox) => outbox.close(CLOSE_WITHIN_MS)))).flat();

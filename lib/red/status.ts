@@ -3,7 +3,13 @@ import type { BooksSnapshot } from '../core/books';
 import { type Clock, systemClock, type Timer } from '../core/clock';
 import { describe } from '../core/errors';
 import { redact, redactValue } from '../core/redaction';
-import { type AnyMetric, type MonitoredNode, monitored, type NodeReport } from '../monitor/registry';
+import {
+  type AnyMetric,
+  type MetricGroupParts,
+  type MonitoredNode,
+  monitored,
+  type NodeReport,
+} from '../monitor/registry';
 import { healthOf, type NodeState } from '../monitor/states';
 import { flowIdsOf, type Red, type RuntimeNode } from './node';
 
@@ -43,7 +49,7 @@ export interface StatusSources {
   details?: () => Record<string, unknown>;
   metrics?: () => AnyMetric[];
   /** See {@link NodeReport.groups}, such as `{tokens: {refresh_attempts: 3}}`. */
-  groups?: () => Record<string, Record<string, number>>;
+  groups?: () => MetricGroupParts;
 }
 
 /**

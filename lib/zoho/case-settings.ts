@@ -60,3 +60,13 @@ export const DEFAULT_FIELDS: readonly FieldMapping[] = [
 export function idFieldOf({ fields }: Pick<CaseSettings, 'fields'>): string {
   return fields.find(({ source }) => source === 'id')?.field ?? 'Cody_Conversation_ID';
 }
+
+/** Whether a value is a list of mappings, one of them for the id. */
+export function isFieldMapping(value: unknown): value is FieldMapping[] {
+  if (!Array.isArray(value)) return false;
+  const sources: readonly string[] = CASE_SOURCES;
+  const areMappings = value.every(
+    (each) => sources.includes(each?.source) && typeof each?.field === 'string' && /^\w+$/.test(each.field),
+  );
+  return areMappings && value.some(({ source }) => source === 'id');
+}

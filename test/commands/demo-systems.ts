@@ -5,8 +5,10 @@ import { hash } from 'bcryptjs';
 import { Tokens } from '../../lib/calls/tokens';
 import { type FlowEntry, ROOT } from '../services/node-red';
 import { startAriSimulator } from '../simulators/ari';
+import { defaultApiKey, defaultBot, startCodySimulator } from '../simulators/cody';
 import { startElasticsearchSimulator } from '../simulators/elasticsearch';
 import { defaultClient, defaultIntegration, type GenesysSimulator, startGenesysSimulator } from '../simulators/genesys';
+import { defaultZoho, startZohoSimulator } from '../simulators/zoho';
 
 /** A simulator at work. */
 export interface RunningSystem {
@@ -181,6 +183,72 @@ function eventButtons(): string[] {
   const isEvent = ({ props }: FlowEntry) => (props as { p: string }[] | undefined)?.some(({ p }) => p === 'eventType');
   return entries.filter((entry) => entry.type === 'inject' && isEvent(entry)).map(({ id }) => id);
 }
+const CHAT_EVERY_MS = 8_000;
+const QUESTIONS = [
+  'Where is my order?',
+  'Can I change my address?',
+  'I want my money back.',
+  'Do you deliver on Sundays?',
+];
+
+const cody: System = {
+  name: 'Cody',
+  isReal: ({ CODY_API_KEY }) => Boolean(CODY_API_KEY),
+  async simulate() {
+    const simulator = await startCodySimulator();
+    const { POLL_INTERVAL_SECONDS = '3', SETTLE_SECONDS = '12' } = process.env;
+    let timer: NodeJS.Timeout | undefined;
+    let chats = 0;
+    const chat = () => {
+      const text = QUESTIONS[chats++ % QUESTIONS.length] ?? '';
+      const id = simulator.chat({ name: text, text });
+      // Every third one goes on after it has become a Case.
+      const more = () => simulator.say(id, { content: 'One more question: how long will that take?' });
+      if (chats % 3 === 0) setTimeout(more, 4 * CHAT_EVERY_MS).unref();
+    };
+    return {
+      environment: {
+        CODY_API_URL: simulator.url,
+        CODY_API_KEY: defaultApiKey,
+        CODY_BOT_ID: defaultBot,
+        POLL_INTERVAL_SECONDS,
+        SETTLE_SECONDS,
+      },
+      note: `${simulator.url}, a chat every ${CHAT_EVERY_MS / 1_000} s, which is over after ${SETTLE_SECONDS} s`,
+      makeTraffic: () => {
+        timer = setInterval(chat, CHAT_EVERY_MS);
+        chat();
+      },
+      close: async () => {
+        clearInterval(timer);
+        await simulator.close();
+      },
+    };
+  },
+};
+
+const zoho: System = {
+  name: 'Zoho CRM',
+  isReal: ({ ZOHO_CLIENT_ID }) => Boolean(ZOHO_CLIENT_ID),
+  async simulate() {
+    const { clientId, clientSecret, refreshToken, scopes } = defaultZoho;
+    const simulator = await startZohoSimulator({ scopes: [...scopes, 'ZohoCRM.coql.READ'] });
+    const listed = () => simulator.cases.slice(-20).map(({ id, fields, updates }) => ({ id, updates, ...fields }));
+    simulator.api.route({ method: 'GET', path: '/cases', handle: () => ({ status: 200, body: listed() }) });
+    return {
+      environment: {
+        ZOHO_ACCOUNTS_BASE_URL: simulator.url,
+        ZOHO_API_BASE_URL: simulator.url,
+        ZOHO_CLIENT_ID: clientId,
+        ZOHO_CLIENT_SECRET: clientSecret,
+        ZOHO_REFRESH_TOKEN: refreshToken,
+      },
+      note: simulator.url,
+      look: { name: 'Cases', url: `${simulator.url}/cases` },
+      close: () => simulator.close(),
+    };
+  },
+};
 
 /** Every system that an example talks to. */
-export const SYSTEMS: readonly System[] = [genesys, elasticsearch, asterisk, rabbitmq];
+export const SYSTEMS: readonly System[] = [genesys, elasticsearch, asterisk, rabbitmq, cody, zoho];

@@ -8,7 +8,8 @@ import { filesBelow, read } from './checkout';
 
 // The patterns are written so that they do not find themselves in this file.
 const UNFINISHED = /\bTODO\b|\bFIXME\b|\bXXX\b|\bHACK\b/;
-const CONSOLE = /\bconsole\s*\./;
+// Zoho has an "api-console".
+const CONSOLE = /(?<!-)\bconsole\s*\./;
 const ESCAPES = /@ts-(ignore|nocheck|expect-error)/;
 /** Folders of one machine, and the hosts of package registries. */
 const LOCAL = /(^|[^.\w])[/]work[/]|(^|[^.\w])[/]root[/]|[/]home[/](?!node\b)\w+/;
