@@ -98,10 +98,13 @@ export class GenesysClient {
   ): Promise<GenesysExchange & { token?: string }> {
     const { apiUrl, access, timeoutMs, clock } = this.options;
     if (this.parked && clock.now() < this.parked.until) return { verdict: this.parked.verdict };
-    await access.limit.acquire(signal);
+    const current = async () => (await abortable(access.tokens.get(), signal, what)).value;
     let token: string;
     try {
-      token = (await abortable(access.tokens.get(), signal, what)).value;
+      // Genesys counts by token: a new one brings new turns, so it is not waited for behind those of the old one.
+      await current();
+      await access.limit.acquire(signal);
+      token = await current();
     } catch (thrown) {
       return { verdict: withoutToken(toContactError(thrown, what)) };
     }

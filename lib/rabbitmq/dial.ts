@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { readFileSync } from 'node:fs';
+import type { Duplex } from 'node:stream';
 import type { ChannelModel } from 'amqplib';
 import { ContactError, describe } from '../core/errors';
 import { type BrokerAddress, shownAddress } from './address';
@@ -87,7 +88,9 @@ class NetworkLink extends EventEmitter implements AmqpLink {
   }
 
   destroy(): void {
-    const { stream } = this.model.connection as { stream?: { destroy(reason: Error): void } };
+    const { stream } = this.model.connection as { stream?: Duplex };
+    // The client listens only until the connection is closed, and an error that nobody hears would end the process.
+    stream?.on('error', () => {});
     // Without an error the client would not notice; when it has said goodbye already it does not mind.
     stream?.destroy(new Error('the connection was cut'));
   }
