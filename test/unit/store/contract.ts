@@ -92,8 +92,8 @@ export function promisesOfAStateStore(open: () => StateStore | Promise<StateStor
   });
 
   it('forgets what has expired: it is not read, not listed, and may be added again', async () => {
-    await store.set('short/set', 1, { expiresInMs: 40 });
-    await store.add('short/added', 1, { expiresInMs: 40 });
+    await store.set('short/set', 1, { expiresInMs: 600 });
+    await store.add('short/added', 1, { expiresInMs: 600 });
     await store.set('short/for-ever', 1);
     const keys = async () => (await store.entries('short/')).map(([key]) => key);
     assert.equal((await keys()).length, 3);

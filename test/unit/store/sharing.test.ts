@@ -52,7 +52,7 @@ describe('what processes share through Redis', () => {
     // Where nobody has got a turn in some rounds, all that there are have been given.
     for (let quiet = 0, before = -1; quiet < 5; quiet = before === given ? quiet + 1 : 0) {
       before = given;
-      const turns = await Promise.allSettled(asked.map((limit) => limit.acquire(AbortSignal.timeout(20))));
+      const turns = await Promise.allSettled(asked.map((limit) => limit.acquire(AbortSignal.timeout(60))));
       given += turns.filter(({ status }) => status === 'fulfilled').length;
     }
     return given;
