@@ -113,7 +113,7 @@ function takeIn(node: RuntimeNode, sink: Sink, { index: pattern, dataStream, set
   });
 }
 
-/** The message that a document came in, or one with the document if it came in an array or from an earlier process. */
+/** The message that a document came in, or one with the document if it came in an array or was on disk. */
 const failedMessage: FailedMessage = ({ context, body }) => {
   const { document: payload, id: documentId, index } = decodeDocument(body);
   return context?.documents === 1 ? context.message : { documentId, index, payload };

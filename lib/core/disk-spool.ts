@@ -20,7 +20,7 @@ interface StoredTotals extends SettledTotals {
 /**
  * Keeps entries on disk: they survive a kill of the process and a power cut. An entry can be sent once it is there, and
  * one that was being sent when the process ended is sent again by the next. Memory holds a bounded part of them; an
- * entry that did not fit in has lost its context when it is read back. One user in one process at a time.
+ * entry that is read back has lost its context. One user in one process at a time.
  */
 export class DiskSpool<Context> implements Spool<Context> {
   bytes = 0;
@@ -177,7 +177,6 @@ export class DiskSpool<Context> implements Spool<Context> {
         this.lastReady = entry.key;
       }
       this.lastStored = entry.key;
-      entry.isStored = true;
     }
     for (const entry of stored) this.owner?.stored(entry);
   }
@@ -207,7 +206,7 @@ export class DiskSpool<Context> implements Spool<Context> {
       if (!this.hasRoom()) return;
       const receivedAt = Math.min(Date.now(), Math.floor(key / KEYS_PER_MS));
       const bytes = Buffer.byteLength(value);
-      this.ready.push({ body: value, bytes, context: undefined, receivedAt, attempts: 0, key, isStored: true });
+      this.ready.push({ body: value, bytes, context: undefined, receivedAt, attempts: 0, key });
       this.lastReady = key;
       count += 1;
     }

@@ -129,7 +129,7 @@ export class Outbox<Context> {
     };
     for (const entry of inherited) {
       this.books.receive();
-      spool.append({ ...entry, isStored: false });
+      spool.append(entry);
     }
     this.pump();
   }
@@ -157,7 +157,7 @@ export class Outbox<Context> {
   offer(body: string, context: Context): void {
     const bytes = Buffer.byteLength(body);
     const receivedAt = this.clock.now();
-    const entry: Entry<Context> = { body, bytes, context, receivedAt, attempts: 0, key: 0, isStored: false };
+    const entry: Entry<Context> = { body, bytes, context, receivedAt, attempts: 0, key: 0 };
     this.books.receive();
     if (this.isClosing) {
       this.endUnsent(entry, {

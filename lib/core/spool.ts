@@ -7,16 +7,14 @@ export interface Entry<Context> {
   /** What is sent, ready as it is. */
   readonly body: string;
   readonly bytes: number;
-  /** Missing for an entry that was read back from disk. */
-  readonly context: Context | undefined;
+  /** Missing for an entry that was read back from disk; whoever needs it no more may take it away. */
+  context: Context | undefined;
   /** When it came in, in milliseconds since the epoch. */
   readonly receivedAt: number;
   /** How often it was sent; counted anew after it was read back from disk. */
   attempts: number;
   /** Its place in the order of arrival; given by the spool. */
   key: number;
-  /** Whether the spool has it as safe as it makes entries, so that {@link SpoolOwner.stored} was called. */
-  isStored: boolean;
 }
 
 /** Who uses a spool. Each entry that was appended, and not evicted since, is told exactly once. */
@@ -130,7 +128,6 @@ export class MemorySpool<Context> implements Spool<Context> {
   append(entry: Entry<Context>): void {
     this.lastKey += 1;
     entry.key = this.lastKey;
-    entry.isStored = true;
     this.count += 1;
     this.bytes += entry.bytes;
     this.ready.push(entry);

@@ -119,20 +119,25 @@ export class Sink {
       const failure = 'error' in ending ? ending.error : undefined;
       if (failure) sendFailed(node, options.failedMessage(entry), failure, entry.attempts);
       else options.onDelivered?.(entry);
-      // What was on disk was done then.
-      if (!isOnDisk || !entry.isStored) entry.context?.ended(failure);
+      entry.context?.ended(failure);
     };
     return new Outbox<IntakeMessage>({
       ...options,
       spool,
       inherited,
       onEnding: guard(node, end),
-      ...(isOnDisk ? { onStored: guard(node, ({ context }: Entry<IntakeMessage>) => context?.ended()) } : {}),
+      ...(isOnDisk ? { onStored: guard(node, (entry: Entry<IntakeMessage>) => this.stored(entry)) } : {}),
       onState: guard(node, ({ error }) => {
         this.shown?.show();
         if (error) this.logger.warn(error.message, { code: error.code });
       }),
     });
+  }
+
+  private stored(entry: Entry<IntakeMessage>): void {
+    entry.context?.ended();
+    // A failure can be told without the message, and many of them may wait.
+    if (!this.options.onDelivered) entry.context = undefined;
   }
 
   /** What was left on disk by a configuration that kept its buffer there is sent, too. */

@@ -44,7 +44,6 @@ function owned<Context>(spool: Spool<Context>) {
         receivedAt: Date.now(),
         attempts: 0,
         key: 0,
-        isStored: false,
       });
     }
   };
