@@ -72,11 +72,10 @@ export class DiskDatabase {
   }
 }
 
-/** The other processes that have the database open. Of a process that was killed the system has taken back its locks. */
+/** The other processes that have the database open. Those that were killed were taken out of the list when it was opened. */
 function otherReaders(root: RootDatabase): number[] {
   // Whoever has read once is in the list until the end.
   root.get('');
-  root.readerCheck();
   const listed = [...root.readerList().matchAll(/^\s*(\d+)\s/gm)].map(([, id]) => Number(id));
   return listed.filter((id) => id !== process.pid);
 }

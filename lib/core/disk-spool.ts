@@ -200,7 +200,6 @@ export class DiskSpool<Context> implements Spool<Context> {
   private readMore(): void {
     const limit = WINDOW.items - this.ready.count;
     if (this.lastReady === this.lastStored || limit < WINDOW.step) return;
-    let count = 0;
     const range = { start: this.lastReady + 1, end: this.lastStored + 1, limit };
     for (const { key, value } of this.entries.getRange(range)) {
       if (!this.hasRoom()) return;
@@ -208,8 +207,6 @@ export class DiskSpool<Context> implements Spool<Context> {
       const bytes = Buffer.byteLength(value);
       this.ready.push({ body: value, bytes, context: undefined, receivedAt, attempts: 0, key });
       this.lastReady = key;
-      count += 1;
     }
-    if (count < limit) this.lastReady = this.lastStored;
   }
 }

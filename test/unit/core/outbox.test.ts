@@ -103,6 +103,25 @@ for (const kind of ['memory', 'disk'] as const) {
       assert.deepEqual(bodies(), ['ab', 'cd', 'ab', 'cd', 'ef']);
     });
 
+    it('ends a pause when another batch gets through, and does not shorten one by a shorter one', async () => {
+      open({ limits: { items: 100, bytes: 1_000 } });
+      await offer('a', 'b', 'c', 'd', 'e', 'f');
+      await answer(0, BUSY);
+      await answer(1, DELIVERED);
+      assert.deepEqual(bodies(), ['ab', 'cd', 'ab', 'ef']);
+      const asked = new ContactError('BUSY', { attempted: 'send', retryAfterMs: MINUTE_MS });
+      await answer(2, { ...LIMIT, error: asked });
+      await answer(3, BUSY);
+      await tick(MINUTE_MS - 1);
+      assert.equal(harness.sent.length, 4);
+      await tick(1);
+      assert.equal(harness.sent.length, 5);
+      await answer(4, BUSY);
+      harness.outbox.retryNow();
+      await settled();
+      assert.equal(harness.sent.length, 6, 'what was at fault has been put right');
+    });
+
     it('pauses longer and longer while credentials are refused, keeps all, and says so', async () => {
       open({ refusedPauseMs: 4_000 });
       await offer('a', 'b', 'c', 'd');

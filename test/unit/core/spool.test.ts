@@ -9,6 +9,7 @@ import FakeTimers from '@sinonjs/fake-timers';
 import { open } from 'lmdb';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { type BooksSnapshot, isBalanced } from '../../../lib/core/books';
+import { DiskDatabase } from '../../../lib/core/disk-database';
 import { DiskSpool } from '../../../lib/core/disk-spool';
 import { ContactError } from '../../../lib/core/errors';
 import { type Entry, MemorySpool, type Spool } from '../../../lib/core/spool';
@@ -152,6 +153,59 @@ describe('a spool on disk', () => {
     assert.deepEqual(bodies(again.take(100, 1e6)), texts(0, 50));
     await again.close();
   });
+
+  it('gives up an entry that is being written, which is never told as stored and not there later', async () => {
+    const { spool, append, stored } = owned(new DiskSpool<undefined>(folder));
+    append('a', 'b');
+    await new Promise((resolve) => setImmediate(resolve));
+    append('c');
+    for (const [dropped, body] of ['a', 'b'].entries()) {
+      const entry = spool.evict() as Entry<undefined>;
+      assert.equal(entry.body, body);
+      spool.settle([entry], { ...TOTALS, dropped: dropped + 1 });
+    }
+    await until(() => stored.length > 0);
+    assert.deepEqual(stored, ['c']);
+    await spool.close();
+    const again = new DiskSpool<undefined>(folder);
+    assert.deepEqual(bodies(again.take(10, 100)), ['c']);
+    assert.deepEqual([again.count, again.bytes, again.earlier?.dropped], [1, 1, 2]);
+    await again.close();
+  });
+
+  for (const last of ['with the next write', 'when it is closed'] as const) {
+    it(`says that it could not store what was settled, and does it ${last}`, async () => {
+      const { spool, store, append, failed, stored } = owned(new DiskSpool<undefined>(folder));
+      await store('a', 'b', 'c');
+      const { write } = DiskDatabase.prototype;
+      const error = new ContactError('BUFFER_FAILED', { attempted: 'write' });
+      DiskDatabase.prototype.write = () => Promise.reject(error);
+      try {
+        spool.settle(spool.take(1, 1), { ...TOTALS, delivered: 1 });
+        await until(() => failed.length === 1);
+        append('d');
+        await until(() => failed.length === 3);
+        assert.deepEqual(failed, [
+          [[], error],
+          [['d'], error],
+          [[], error],
+        ]);
+      } finally {
+        DiskDatabase.prototype.write = write;
+      }
+      assert.deepEqual([spool.count, spool.bytes], [2, 2]);
+      if (last === 'with the next write') {
+        await store('e');
+        assert.deepEqual(stored, ['a', 'b', 'c', 'e']);
+      }
+      await spool.close();
+      const again = new DiskSpool<undefined>(folder);
+      const rest = last === 'with the next write' ? ['b', 'c', 'e'] : ['b', 'c'];
+      assert.deepEqual(bodies(again.take(10, 100)), rest);
+      assert.deepEqual([again.count, again.earlier?.delivered], [rest.length, 1]);
+      await again.close();
+    });
+  }
 
   it('says when an entry came in after years in a drawer, and never that it comes from the future', async () => {
     const time = FakeTimers.install({ now: 1_700_000_000_123, toFake: ['Date'] });
