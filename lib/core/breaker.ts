@@ -24,19 +24,27 @@ const STATES: Record<CircuitState, BreakerState> = {
 
 /** Stops calls to a remote system that is unwell: opens at a share of failures over time, probes, closes again. */
 export class Breaker {
-  /** How long it stays open before a probe, in milliseconds. */
-  readonly openMs: number;
   private readonly policy;
+  private readonly openMs: number;
+  private openedAt = 0;
 
   constructor({ threshold = 0.5, windowMs = 60_000, minimumCalls = 10, openMs = 15_000 }: BreakerOptions = {}) {
     this.openMs = openMs;
     const failed = handleWhenResult((result) => (result as { failed: boolean }).failed);
     const breaker = new FailureShare(threshold, windowMs, minimumCalls);
     this.policy = circuitBreaker(failed, { halfOpenAfter: openMs, breaker });
+    this.policy.onBreak(() => {
+      this.openedAt = Date.now();
+    });
   }
 
   get state(): BreakerState {
     return STATES[this.policy.state];
+  }
+
+  /** For how long no call will be made, in milliseconds; 0 when one would be. */
+  get refusesForMs(): number {
+    return this.state === 'open' ? Math.max(0, this.openedAt + this.openMs - Date.now()) : 0;
   }
 
   /**

@@ -276,6 +276,7 @@ export class Outbox<Context> {
   /** Starts as many batches as may be on their way now. */
   private pump(): void {
     const { spool, batch } = this.options;
+    this.heedBreaker();
     while (spool.readyCount > 0 && this.maySend()) {
       const isCut = this.isClosing || spool.readyCount >= batch.items || spool.readyBytes >= batch.bytes;
       const ageMs = this.clock.now() - (spool.oldestAt ?? 0);
@@ -297,6 +298,13 @@ export class Outbox<Context> {
     }
   }
 
+  private heedBreaker(): void {
+    const { refusesForMs } = this.breaker;
+    if (refusesForMs === 0) return;
+    const { error = new ContactError('BREAKER_OPEN', { attempted: 'send a batch' }) } = this.current;
+    this.startPause(refusesForMs, { state: 'breaker-open', error });
+  }
+
   private maySend(): boolean {
     if (this.pause !== undefined || this.waitingCount >= MOST_WAITING || this.abort.signal.aborted) return false;
     const isProbe = this.failures > 0 || this.breaker.state !== 'closed';
@@ -306,13 +314,8 @@ export class Outbox<Context> {
   private async sendBatch(entries: readonly Entry<Context>[]): Promise<void> {
     const began = this.clock.now();
     const sent = await this.breaker.call(() => this.send(entries));
-    if (sent) {
-      this.settle(entries, sent.given, this.clock.now() - began);
-    } else {
-      const error = new ContactError('BREAKER_OPEN', { attempted: 'send a batch' });
-      this.putBack(entries);
-      this.startPause(this.breaker.openMs / 4, { state: 'breaker-open', error });
-    }
+    if (sent) this.settle(entries, sent.given, this.clock.now() - began);
+    else this.putBack(entries);
   }
 
   private async send(entries: readonly Entry<Context>[]): Promise<{ given: Given; failed: boolean }> {

@@ -83,10 +83,13 @@ describe('breaker', () => {
     open({ openMs: 15 * SECOND });
     await calls(10, true);
     assert.equal(await call(false), undefined);
+    assert.equal(breaker.refusesForMs, 15 * SECOND);
     time.tick(15 * SECOND - 1);
     assert.equal(await call(false), undefined);
+    assert.equal(breaker.refusesForMs, 1);
     assert.equal(made, 10);
     time.tick(1);
+    assert.equal(breaker.refusesForMs, 0);
     let answer: (result: { failed: boolean }) => void = () => {};
     const probe = breaker.call(() => new Promise<{ failed: boolean }>((resolve) => (answer = resolve)));
     assert.equal(breaker.state, 'half-open');
