@@ -37,7 +37,7 @@ class EmbeddedCallStore implements CallStore {
 
   register(call: Call, claim?: IdempotencyClaim): Promise<Registration> {
     const { database } = this;
-    return database.transaction((): Registration => {
+    return this.shared.change((): Registration => {
       if (claim) {
         const earlier = database.get(['claim', claim.key]) as Claim | undefined;
         const kept = earlier && earlier.at >= claim.notBefore ? this.read(earlier.callId) : undefined;
@@ -64,7 +64,7 @@ class EmbeddedCallStore implements CallStore {
   }
 
   replace(call: Call, steps: readonly Omit<Transition, 'number'>[]): Promise<boolean> {
-    return this.database.transaction(() => {
+    return this.shared.change(() => {
       const kept = this.read(call.callId);
       if (kept?.call.version !== call.version - 1) return false;
       const transitions = [...kept.transitions];
@@ -93,7 +93,7 @@ class EmbeddedCallStore implements CallStore {
 
   forget(before: number): Promise<number> {
     const { database } = this;
-    return database.transaction(() => {
+    return this.shared.change(() => {
       for (const key of [...database.getKeys({ start: ['claimed'], end: ['claimed', before] })] as Key[]) {
         this.write(key, undefined);
         this.write(['claim', String(key[2])], undefined);
@@ -119,7 +119,7 @@ class EmbeddedCallStore implements CallStore {
   }
 
   async saveUser(user: ApiUser): Promise<void> {
-    await this.database.put(['user', user.name], user);
+    await this.shared.change(() => this.write(['user', user.name], user));
   }
 
   close(): Promise<void> {
@@ -144,7 +144,7 @@ class EmbeddedCallStore implements CallStore {
     return this.database.get(['call', callId]) as Kept | undefined;
   }
 
-  /** Inside a transaction, whose promise tells how all of its writing went. */
+  /** Inside a change, whose promise tells how all of its writing went. */
   private write(key: Key, value: unknown): void {
     if (value === undefined) void this.database.remove(key);
     else void this.database.put(key, value);

@@ -36,7 +36,8 @@ class EmbeddedStore implements StateStore {
   }
 
   async set(key: string, value: unknown, keeping?: Keeping): Promise<void> {
-    await this.database.put(key, this.stored(value, keeping));
+    const stored = this.stored(value, keeping);
+    await this.shared.change(() => this.write(key, stored));
     this.sweepNowAndThen();
   }
 
@@ -50,7 +51,7 @@ class EmbeddedStore implements StateStore {
   }
 
   async delete(key: string): Promise<void> {
-    await this.database.remove(key);
+    await this.shared.change(() => this.write(key, undefined));
   }
 
   async remove(key: string, expected: unknown): Promise<boolean> {
@@ -79,16 +80,19 @@ class EmbeddedStore implements StateStore {
     isExpected: (found: unknown) => boolean,
     value: Stored | undefined,
   ): Promise<boolean> {
-    const { database } = this;
-    const changed = await database.transaction(() => {
-      if (!isExpected(this.live(database.get(key)))) return false;
-      // The promises of these are those of the transaction itself.
-      if (value === undefined) void database.remove(key);
-      else void database.put(key, value);
+    const changed = await this.shared.change(() => {
+      if (!isExpected(this.live(this.database.get(key)))) return false;
+      this.write(key, value);
       return true;
     });
     this.sweepNowAndThen();
     return changed;
+  }
+
+  /** Inside a change, whose promise tells how all of its writing went. */
+  private write(key: string, value: Stored | undefined): void {
+    if (value === undefined) void this.database.remove(key);
+    else void this.database.put(key, value);
   }
 
   private stored(value: unknown, { expiresInMs }: Keeping = {}): Stored {
@@ -125,9 +129,9 @@ class EmbeddedStore implements StateStore {
         start = key;
         if (this.isExpired(value, now)) expired.push(key);
       }
-      await database.transaction(() => {
+      await this.shared.change(() => {
         for (const key of expired) {
-          if (this.isExpired(database.get(key), now)) void database.remove(key);
+          if (this.isExpired(database.get(key), now)) this.write(key, undefined);
         }
       });
       if (looked < SWEEP_KEYS) return;

@@ -11,7 +11,8 @@ export interface Keeping {
  *
  * What compares ({@link StateStore.replace}, {@link StateStore.remove}) compares the values as JSON texts, so give it
  * the value as it was written or read. All that changes a key is atomic, also between processes where they share the
- * store. A store that cannot be reached rejects with `UNREACHABLE`; the change may or may not have been made then.
+ * store. A store that cannot be reached rejects with `UNREACHABLE`; the change may or may not have been made then. One
+ * on a disk that is full rejects with `BUFFER_FAILED`; then nothing was changed.
  */
 export interface StateStore {
   /** The value of a key, or `undefined`. What comes back was written by an earlier version perhaps: check its form. */

@@ -117,6 +117,58 @@ describe('state store', () => {
     await store.close();
   });
 
+  it('still writes what was asked for before it was closed', async () => {
+    const first = openEmbeddedStore(folder);
+    const [added] = await Promise.all([first.add('a', 1), first.set('b', 2), first.close()]);
+    const second = openEmbeddedStore(folder);
+    assert.deepEqual([added, await second.get('a'), await second.get('b')], [true, 1, 2]);
+    await second.close();
+  });
+
+  it('on a full disk rejects what it could not write, keeps what it has written, and writes again when there is room', async () => {
+    const script = join(folder, 'fill.ts');
+    const module = join(__dirname, '../../../lib/store/embedded');
+    writeFileSync(
+      script,
+      `import { openEmbeddedStore } from ${JSON.stringify(module)};
+      const value = 'x'.repeat(5_000);
+      async function work() {
+        const store = openEmbeddedStore(${JSON.stringify(join(folder, 'state'))});
+        const codes = new Set(), written = [];
+        for (let number = 0; number < 300; number += 10) {
+          const keys = Array.from({ length: 10 }, (_, index) => 'n/' + (number + index));
+          // Several at the same time, as the nodes of a flow do.
+          await Promise.all(keys.map((key, index) => (index % 2 ? store.set(key, value) : store.add(key, value)).then(
+            () => written.push(key),
+            (error) => codes.add(error.code + ' ' + error.message),
+          )));
+        }
+        for (const key of written.splice(0, 50)) await store.delete(key);
+        await store.set('again', value);
+        await store.close();
+        process.stdout.write(JSON.stringify({ codes: [...codes], written }));
+      }
+      void work();`,
+    );
+    // A limit of the size of files does what a full disk does.
+    const command = `trap '' XFSZ; ulimit -f 1000; exec "${process.execPath}" --import tsx "${script}"`;
+    const child = spawn('bash', ['-c', command], { stdio: ['ignore', 'pipe', 'ignore'] });
+    let output = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+    });
+    const exitCode = await new Promise((resolve) => child.on('close', resolve));
+    assert.equal(exitCode, 0);
+    const { codes, written } = JSON.parse(output) as { codes: string[]; written: string[] };
+    assert.equal(codes.length, 1);
+    assert.match(codes[0]!, /^BUFFER_FAILED .*state store.*free space/i);
+    assert.ok(written.length > 20 && written.length < 250, `${written.length} are left`);
+    const store = openEmbeddedStore(join(folder, 'state'));
+    const keys = (await store.entries('')).map(([key]) => key);
+    assert.deepEqual(keys.toSorted(), [...written, 'again'].toSorted());
+    await store.close();
+  });
+
   it('says which folder it cannot use', () => {
     const file = join(folder, 'file');
     writeFileSync(file, '');
