@@ -55,8 +55,8 @@ export class ElasticConnection {
     this.target = options.nodes.length > 0 ? options.nodes.map(withoutUser).join(', ') : 'Elastic Cloud';
   }
 
-  /** Sends a ready NDJSON text with `count` documents and says what became of each, or of all. Never throws. */
-  async bulk(body: string, count: number, signal: AbortSignal): Promise<Verdict | Verdict[] | Split> {
+  /** Sends ready NDJSON with `count` documents and says what became of each, or of all. Never throws. */
+  async bulk(body: string | Buffer, count: number, signal: AbortSignal): Promise<Verdict | Verdict[] | Split> {
     try {
       const client = await this.open();
       const answer = await client.transport.request(
