@@ -26,7 +26,8 @@ export class Queue<Item> {
     this.items[this.head] = undefined;
     this.head += 1;
     if (this.head > 1_024 && this.head * 2 > this.items.length) {
-      this.items = this.items.slice(this.head);
+      // In place: an array that is left behind keeps its items alive until the old generation is collected.
+      this.items.splice(0, this.head);
       this.head = 0;
     }
     return item;
