@@ -4,7 +4,7 @@ import type { SettledTotals } from './books';
 import { DiskDatabase } from './disk-database';
 import { type ContactError, toContactError } from './errors';
 import { Queue } from './queue';
-import { type Entry, ReadyEntries, type Spool, type SpoolOwner } from './spool';
+import { Entry, ReadyEntries, type Spool, type SpoolOwner } from './spool';
 
 /** Of what is on disk, this much at most is in memory as well, ready to be sent; it is filled up so much at a time. */
 const WINDOW = { items: 10_000, bytes: 32_000_000, step: 1_000 };
@@ -204,8 +204,7 @@ export class DiskSpool<Context> implements Spool<Context> {
     for (const { key, value } of this.entries.getRange(range)) {
       if (!this.hasRoom()) return;
       const receivedAt = Math.min(Date.now(), Math.floor(key / KEYS_PER_MS));
-      const bytes = Buffer.byteLength(value);
-      this.ready.push({ body: value, bytes, context: undefined, receivedAt, attempts: 0, key });
+      this.ready.push(new Entry<Context>(value, Buffer.byteLength(value), undefined, receivedAt, key));
       this.lastReady = key;
     }
   }

@@ -5,7 +5,7 @@ import { Books, type BooksSnapshot } from './books';
 import { Breaker, type BreakerOptions, type BreakerState } from './breaker';
 import { type Clock, systemClock, type Timer } from './clock';
 import { ContactError, toContactError } from './errors';
-import type { Entry, Spool } from './spool';
+import { Entry, type Spool } from './spool';
 import { type FinalVerdict, isFinal, type Verdict } from './verdicts';
 
 /** What happens to new messages when the buffer is full. */
@@ -156,8 +156,7 @@ export class Outbox<Context> {
   /** Takes something in. It ends in `onEnding`, at once if there is no room for it or the outbox is closed. */
   offer(body: string, context: Context): void {
     const bytes = Buffer.byteLength(body);
-    const receivedAt = this.clock.now();
-    const entry: Entry<Context> = { body, bytes, context, receivedAt, attempts: 0, key: 0 };
+    const entry = new Entry(body, bytes, context, this.clock.now());
     this.books.receive();
     if (this.isClosing) {
       this.endUnsent(entry, {

@@ -2,19 +2,27 @@ import type { SettledTotals } from './books';
 import type { ContactError } from './errors';
 import { Queue } from './queue';
 
-/** One thing that waits to be sent. `Context` is what its owner wants back with it and lives in memory only. */
-export interface Entry<Context> {
-  /** What is sent, ready as it is. */
-  readonly body: string;
-  readonly bytes: number;
-  /** Missing for an entry that was read back from disk; whoever needs it no more may take it away. */
-  context: Context | undefined;
-  /** When it came in, in milliseconds since the epoch. */
-  readonly receivedAt: number;
+/**
+ * One thing that waits to be sent. `Context` is what its owner wants back with it and lives in memory only.
+ *
+ * It is a class and no literal, because V8 makes literals of a kind that mostly survives in the old generation at once:
+ * there each dead one keeps its document and its message alive until that generation is collected.
+ */
+export class Entry<Context> {
   /** How often it was sent; counted anew after it was read back from disk. */
-  attempts: number;
-  /** Its place in the order of arrival; given by the spool. */
-  key: number;
+  attempts = 0;
+
+  constructor(
+    /** What is sent, ready as it is. */
+    readonly body: string,
+    readonly bytes: number,
+    /** Missing for an entry that was read back from disk, and where nobody needs it any more. */
+    public context: Context | undefined,
+    /** When it came in, in milliseconds since the epoch. */
+    readonly receivedAt: number,
+    /** Its place in the order of arrival; given by the spool. */
+    public key = 0,
+  ) {}
 }
 
 /** Who uses a spool. Each entry that was appended, and not evicted since, is told exactly once. */
