@@ -1,12 +1,11 @@
 import type { NodeMessage } from 'node-red';
-import { ContactError, messageError, toContactError } from '../lib/core/errors';
+import { ContactError, toContactError } from '../lib/core/errors';
 import { sendBulk } from '../lib/elastic/bulk';
 import { decodeDocument, encodeDocument } from '../lib/elastic/encode';
 import { INDEX_PATTERN, IndexName } from '../lib/elastic/index-name';
 import { boolean, choice, configNode, integer, number, readConfig, text, type Values } from '../lib/red/config';
 import { onClose, onInputDeferred } from '../lib/red/input';
 import { IntakeMessage } from '../lib/red/intake';
-import { nodeLogger } from '../lib/red/logger';
 import type { Definition, Red, RuntimeNode } from '../lib/red/node';
 import { outboxReport } from '../lib/red/outbox-status';
 import { registerNode } from '../lib/red/register';
@@ -57,11 +56,8 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
     sink.show(status);
     takeIn(node, sink, config.value);
   } catch (thrown) {
-    const error = toContactError(thrown, 'start the node');
-    status.set(error.code === 'CONFIGURATION' ? 'not-configured' : 'failed', { reason: error.message });
-    nodeLogger(RED, node).error(error.message, { code: error.code });
     const settling = readConfig(RED, node, definition, { settle: FIELDS.settle });
-    refuseMessages(node, error, settling.ok && settling.value.settle, failedMessage);
+    refuseMessages(node, status.cannotStart(thrown), settling.ok && settling.value.settle, failedMessage);
   }
 }
 
@@ -91,7 +87,7 @@ function openSink(RED: Red, node: RuntimeNode, config: Config): Sink {
 function takeIn(node: RuntimeNode, sink: Sink, { index: pattern, dataStream, settle }: Config): void {
   const operation = dataStream ? 'create' : 'index';
   const indexName = new IndexName(pattern);
-  onInputDeferred(node, (message, send, done) => {
+  onInputDeferred(node, (message, _send, done) => {
     const { payload, documentId, index } = message as { payload?: unknown; documentId?: unknown; index?: unknown };
     const isMany = Array.isArray(payload);
     const documents: unknown[] = isMany ? payload : [payload];
@@ -102,10 +98,7 @@ function takeIn(node: RuntimeNode, sink: Sink, { index: pattern, dataStream, set
       try {
         body = encodeDocument({ document, id: isMany ? own : documentId, index }, operation, indexName, Date.now());
       } catch (thrown) {
-        const error = toContactError(thrown, 'index a document');
-        sink.refuse();
-        send([null, { ...message, payload: document, error: messageError(error, 0) } as NodeMessage]);
-        intake.ended(error);
+        sink.refuse({ ...message, payload: document }, toContactError(thrown, 'index a document'), intake);
         continue;
       }
       sink.offer(body, intake);

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { NodeMessage } from 'node-red';
-import { ContactError, messageError, toContactError } from '../lib/core/errors';
+import { ContactError, toContactError } from '../lib/core/errors';
 import { EVENTS_EXCHANGE, InvalidEvent, makeEvent, type OcelotEvent, routingKeyOf } from '../lib/ocelot/event';
 import type { BrokerConnection } from '../lib/rabbitmq/connection';
 import { decodeRequest, encodeRequest } from '../lib/rabbitmq/publish-request';
@@ -126,7 +126,7 @@ function connectionOf({ broker }: Config): BrokerConnection {
 
 function takeIn(node: RuntimeNode, sink: Sink, config: Config): void {
   const { exchange, moduleName: module, settle } = config;
-  onInputDeferred(node, (message, send, done) => {
+  onInputDeferred(node, (message, _send, done) => {
     const intake = new IntakeMessage(message, 1, settle, done);
     const given = message as EventMessage;
     let event: OcelotEvent;
@@ -143,9 +143,7 @@ function takeIn(node: RuntimeNode, sink: Sink, config: Config): void {
     } catch (thrown) {
       const error = toContactError(thrown, 'publish an event');
       const problems = thrown instanceof InvalidEvent ? thrown.problems : [];
-      sink.refuse();
-      send([null, { ...message, error: { ...messageError(error, 0), problems } } as NodeMessage]);
-      intake.ended(error);
+      sink.refuse(message, error, intake, { problems });
       return;
     }
     const { correlationId } = given;

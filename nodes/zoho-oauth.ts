@@ -1,9 +1,9 @@
-import { ContactError } from '../lib/core/errors';
+import type { ContactError } from '../lib/core/errors';
 import { adminRoute, readForm } from '../lib/red/admin';
-import { configNode, integer, readConfig, secret, text, url } from '../lib/red/config';
+import { configNode, integer, readConfig, secret, text, url, type Values } from '../lib/red/config';
 import { guard } from '../lib/red/input';
 import { nodeLogger } from '../lib/red/logger';
-import type { Definition, Red, RuntimeNode } from '../lib/red/node';
+import { type Definition, offered, type Red, type RuntimeNode } from '../lib/red/node';
 import { registerNode } from '../lib/red/register';
 import { Status } from '../lib/red/status';
 import { MemoryStore } from '../lib/store/memory';
@@ -69,40 +69,38 @@ export default function zohoOauth(RED: Red): void {
 }
 
 function start(RED: Red, node: ZohoOauthNode, definition: Definition): void {
-  const logger = nodeLogger(RED, node);
   const status = new Status(RED, node, {
     details: () => ({ apiUrl: node.account?.apiUrl, tokens: node.account?.tokens.report() }),
     metrics: () => (node.account ? tokenMetrics(node.account.counters) : []),
     groups: () => (node.account ? { tokens: tokenGroup(node.account.counters) } : {}),
   });
   const config = readConfig(RED, node, definition, FIELDS);
-  const problem = config.ok ? config.value.store.problem : config.error;
-  if (!config.ok || !config.value.store.state) {
-    const error = problem ?? new ContactError('CONFIGURATION', { attempted: 'use the state store' });
-    node.problem = error;
-    status.set('not-configured', { reason: error.message });
-    logger.error(error.message, { code: error.code });
-    return;
+  try {
+    if (!config.ok) throw config.error;
+    node.account = openAccount(RED, node, config.value, status);
+  } catch (thrown) {
+    node.problem = status.cannotStart(thrown);
   }
-  const { store: storeNode, timeoutSeconds, ...credentials } = config.value;
-  const { state } = storeNode as Required<Pick<ContactStoreNode, 'state'>>;
-  const release = state.hold();
+}
+
+function openAccount(RED: Red, node: ZohoOauthNode, config: Values<typeof FIELDS>, status: Status): ZohoAccount {
+  const { store: storeNode, timeoutSeconds, ...credentials } = config;
+  const state = offered(storeNode, 'state');
+  const logger = nodeLogger(RED, node);
   const account = new ZohoAccount({ ...credentials, store: state.store, timeoutMs: timeoutSeconds * 1_000, logger });
-  node.account = account;
-  const ends = [
-    account.tokens.onRenewed(() => status.set('connected', { text: 'token-valid' })),
-    account.tokens.onFailed(
-      guard(node, (error: ContactError) => {
-        if (error.code === 'REFUSED') status.set('refused', { text: 'wrong-credentials', reason: error.message });
-        else status.set(account.tokens.current ? 'degraded' : 'disconnected', { reason: error.message });
-      }),
-    ),
-    () => account.close(),
-    release,
-  ];
+  account.tokens.onRenewed(() => status.set('connected', { text: 'token-valid' }));
+  account.tokens.onFailed(
+    guard(node, (error: ContactError) => {
+      if (error.code === 'REFUSED') status.set('refused', { text: 'wrong-credentials', reason: error.message });
+      else status.set(account.tokens.current ? 'degraded' : 'disconnected', { reason: error.message });
+    }),
+  );
+  const release = state.hold();
   node.on('close', () => {
-    for (const end of ends) end();
+    account.close();
+    release();
   });
+  return account;
 }
 
 /** Gets a token with what the dialog has, and reads the fields of Cases with it. */

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Clock } from '../core/clock';
 import type { Logger } from '../core/log';
 import type { StateStore } from '../store/store';
@@ -23,6 +24,21 @@ export interface PollerSettings extends SettleRules {
   timeZone: string | undefined;
 }
 
+/** What users write for {@link PollerSettings.startFrom}: a word, a day or a time in ISO 8601. Throws what it must be. */
+export function readStart(text: string): PollerSettings['startFrom'] {
+  const word = text.toLowerCase();
+  if (word === 'now' || word === 'all') return word;
+  const date = /^\d{4}-\d\d-\d\d(T[\d:.]+(Z|[+-]\d\d:?\d\d)?)?$/i.test(text) ? Date.parse(text) : Number.NaN;
+  if (Number.isNaN(date)) throw new Error('be now, all, or a date such as 2026-01-31');
+  return { date };
+}
+
+/** What is polled, in a few letters: the same for the same account and bot, in every process. */
+export function scopeOf(account: string, botId: string | undefined): string {
+  const told = JSON.stringify([account, botId]);
+  return createHash('sha256').update(told).digest('base64url').slice(0, 16);
+}
+
 /** A message as it enters the flow. */
 export interface ConversationMessage {
   topic: 'conversation';
@@ -38,8 +54,11 @@ export interface PollerState {
   shared: boolean;
 }
 
+/** What a poller needs of a {@link CodyClient}. */
+export type PolledClient = Pick<CodyClient, 'conversations' | 'messages' | 'counters' | 'pausedForMs'>;
+
 export interface PollerOptions {
-  client: Pick<CodyClient, 'conversations' | 'messages' | 'counters' | 'pausedForMs'>;
+  client: PolledClient;
   /** What is polled: the account and the bot, the same in all processes. */
   scope: string;
   /** This process: the same after a restart, different in every other one. */

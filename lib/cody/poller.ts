@@ -5,7 +5,7 @@ import { quietLogger } from '../core/quiet-logger';
 import { Lease } from '../store/lease';
 import { ConversationBook, startMark } from './book';
 import { Looks } from './looks';
-import type { PollerCounters, PollerOptions, PollerSettings } from './poller-settings';
+import type { PolledClient, PollerCounters, PollerOptions, PollerSettings } from './poller-settings';
 import type { CodyConversation } from './shapes';
 import { ListWalk } from './walk';
 
@@ -41,8 +41,9 @@ export class CodyPoller {
   readonly book: ConversationBook;
   readonly looks: Looks;
   readonly lease: Lease | undefined;
+  readonly client: PolledClient;
+  readonly settings: PollerSettings;
   private readonly options: Required<PollerOptions>;
-  private readonly settings: PollerSettings;
   private readonly clock: Clock;
   private readonly logger: Logger;
   private readonly stopping = new AbortController();
@@ -59,6 +60,7 @@ export class CodyPoller {
     this.options = { clock: systemClock, logger: silentLogger, ...options };
     const { settings, scope, state, client, send, onChange, clock, logger } = this.options;
     const { signal } = this.stopping;
+    this.client = client;
     this.settings = settings;
     this.clock = clock;
     this.logger = quietLogger(logger, clock);

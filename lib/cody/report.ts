@@ -1,6 +1,5 @@
 import type { Metric, MetricGroupParts } from '../monitor/registry';
 import type { NodeState } from '../monitor/states';
-import type { CodyCounters } from './client';
 import type { CodyPoller } from './poller';
 
 /** What a status shows. */
@@ -12,15 +11,9 @@ export interface PollerStatus {
   reason?: string;
 }
 
-/** What there is to tell of the calls. */
-export interface CallsView {
-  counters: CodyCounters;
-  pausedForMs: number;
-}
-
 /** What the status shows. */
-export function statusOf(poller: CodyPoller, calls: CallsView, dryRun: boolean): PollerStatus {
-  const { problem, counters, looks, lease } = poller;
+export function statusOf(poller: CodyPoller): PollerStatus {
+  const { problem, counters, looks, lease, client, settings } = poller;
   if (problem?.code === 'REFUSED') return { state: 'refused', text: 'wrong-credentials', reason: problem.message };
   if (looks.deliveries.stalled) {
     return {
@@ -33,17 +26,34 @@ export function statusOf(poller: CodyPoller, calls: CallsView, dryRun: boolean):
     return { state: 'paused', text: 'standby', ...(holder ? { reason: 'Another process polls.' } : {}) };
   }
   if (problem) return { state: 'degraded', reason: problem.message };
-  if (calls.pausedForMs > 0) return { state: 'degraded', text: 'rate-limited', reason: 'Cody has asked for a pause.' };
+  if (client.pausedForMs > 0) return { state: 'degraded', text: 'rate-limited', reason: 'Cody has asked for a pause.' };
   if (counters.polls === 0) return { state: 'connecting', text: 'starting' };
   const progress = historyOf(poller);
   if (progress) return { state: 'working', text: 'history', values: { page: progress.page, pages: progress.pages } };
-  if (dryRun) return { state: 'connected', text: 'dry-run', values: { count: counters.wouldSend } };
+  if (settings.dryRun) return { state: 'connected', text: 'dry-run', values: { count: counters.wouldSend } };
   return { state: 'connected', text: 'sent', values: { count: counters.processed } };
 }
 
+/** What the node reports of a poller, once there is one. */
+export function reportOf(poller: () => CodyPoller | undefined): {
+  details(): Record<string, unknown>;
+  metrics(): Metric[];
+  groups(): MetricGroupParts;
+} {
+  const ask = <Answer>(question: (asked: CodyPoller) => Answer, none: Answer): Answer => {
+    const asked = poller();
+    return asked ? question(asked) : none;
+  };
+  return {
+    details: () => ask(detailsOf, {}),
+    metrics: () => ask(metricsOf, []),
+    groups: () => ask((asked) => groupsOf(asked, process.uptime()), {}),
+  };
+}
+
 /** What `/stats` shows. */
-export function detailsOf(poller: CodyPoller, calls: CallsView, dryRun: boolean): Record<string, unknown> {
-  const { counters, walk, book, looks, problem } = poller;
+function detailsOf(poller: CodyPoller): Record<string, unknown> {
+  const { counters, walk, book, looks, problem, client, settings } = poller;
   return {
     polling: poller.isPolling,
     conversations: {
@@ -54,8 +64,8 @@ export function detailsOf(poller: CodyPoller, calls: CallsView, dryRun: boolean)
     list: { direction: walk.direction, pages: walk.pages, total: walk.total ?? null },
     history: historyOf(poller) ?? null,
     deliveries: looks.deliveries.counts(),
-    calls: { ...calls.counters, pausedForMs: calls.pausedForMs },
-    ...(dryRun ? { wouldSend: looks.wouldSend } : {}),
+    calls: { ...client.counters, pausedForMs: client.pausedForMs },
+    ...(settings.dryRun ? { wouldSend: looks.wouldSend } : {}),
     ...(problem ? { problem: problem.message } : {}),
   };
 }
@@ -68,8 +78,7 @@ function historyOf({ walk }: CodyPoller): { page: number; pages: number } | unde
 }
 
 /** What `/metrics` shows: each number under the name that the original service gave it, and under one of the pack. */
-export function metricsOf(poller: CodyPoller, calls: CallsView): Metric[] {
-  const { counters, book, looks } = poller;
+function metricsOf({ counters, book, looks, client: { counters: calls } }: CodyPoller): Metric[] {
   const polls = Math.max(1, counters.polls);
   return [
     counter('cody_poll_count', 'Polls of Cody.', counters.polls),
@@ -91,9 +100,9 @@ export function metricsOf(poller: CodyPoller, calls: CallsView): Metric[] {
     counter('contact_center_cody_skipped_total', 'Looks that found nothing to send.', counters.skipped),
     counter('contact_center_cody_capped_total', 'Conversations taken before they had settled.', counters.capped),
     counter('contact_center_cody_errors_total', 'Polls and looks that failed.', counters.errors),
-    counter('contact_center_cody_calls_total', 'Calls of the API.', calls.counters.calls),
-    counter('contact_center_cody_call_seconds_total', 'How long all calls took.', calls.counters.tookMs / 1_000),
-    counter('contact_center_cody_rate_limit_hits_total', 'Calls that were one too many.', calls.counters.rateLimitHits),
+    counter('contact_center_cody_calls_total', 'Calls of the API.', calls.calls),
+    counter('contact_center_cody_call_seconds_total', 'How long all calls took.', calls.tookMs / 1_000),
+    counter('contact_center_cody_rate_limit_hits_total', 'Calls that were one too many.', calls.rateLimitHits),
     gauge('contact_center_cody_watched', 'Conversations that are looked at again.', book.size),
     gauge('contact_center_cody_in_flow', 'Conversations that the flow has not settled.', looks.underWay),
     gauge('contact_center_cody_stalled', 'Whether nothing in the flow moves.', looks.deliveries.stalled ? 1 : 0),
@@ -101,7 +110,7 @@ export function metricsOf(poller: CodyPoller, calls: CallsView): Metric[] {
 }
 
 /** The groups of the JSON form of `/metrics`, as the original service had them. */
-export function groupsOf({ counters, isPolling }: CodyPoller, uptimeSeconds: number): MetricGroupParts {
+function groupsOf({ counters, isPolling }: CodyPoller, uptimeSeconds: number): MetricGroupParts {
   const hours = Math.max(uptimeSeconds, 1) / 3_600;
   return {
     application: { polling_active: isPolling },

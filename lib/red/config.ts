@@ -1,4 +1,5 @@
 import { ContactError, describe } from '../core/errors';
+import { isTimeZone } from '../core/local-time';
 import { redact, registerSecret } from '../core/redaction';
 import { type Definition, findConfigNode, type Red, type RuntimeNode, useConfigNode } from './node';
 
@@ -208,6 +209,27 @@ export function text<const Options extends TextOptions>(options?: Options): Fiel
   return field<string, Options>(options, (raw) => {
     const found = asText(raw);
     if (options?.pattern?.test(found) === false) throw new Error(`be ${options.expected ?? `like ${options.pattern}`}`);
+    return found;
+  });
+}
+
+/**
+ * A text that stands for something else. The text of an error that `parse` throws goes on after "the property x must".
+ */
+export function parsed<Value, const Options extends FieldOptions<NoInfer<Value>>>(
+  parse: (found: string) => Value,
+  options?: Options,
+): Field<ValueOf<Value, Options>> {
+  return field<Value, Options>(options, (raw) => parse(asText(raw)));
+}
+
+/** A time zone such as `Europe/Berlin`. */
+export function timeZone<const Options extends FieldOptions<string>>(
+  options?: Options,
+): Field<ValueOf<string, Options>> {
+  return field<string, Options>(options, (raw) => {
+    const found = asText(raw);
+    if (!isTimeZone(found)) throw new Error('be a time zone such as Europe/Berlin');
     return found;
   });
 }

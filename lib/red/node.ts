@@ -1,4 +1,5 @@
 import type { Node, NodeAPI, NodeDef, NodeMessage } from 'node-red';
+import { ContactError } from '../core/errors';
 
 /** The runtime's interface for nodes, as a node module receives it. */
 export type Red = NodeAPI;
@@ -72,6 +73,24 @@ export function findConfigNode<Config extends RuntimeNode>(RED: Red, id: unknown
   if (typeof id !== 'string' || id === '') return undefined;
   const found = RED.nodes.getNode(id) as unknown as Config | null | undefined;
   return found?.type === type ? found : undefined;
+}
+
+/**
+ * What a configuration node offers under a name. Throws its `problem` when it does not work, and `CONFIGURATION` when
+ * there is no such node.
+ */
+export function offered<Config extends { problem?: ContactError }, Name extends keyof Config>(
+  config: Config | undefined,
+  name: Name,
+): NonNullable<Config[Name]> {
+  const found = config?.[name];
+  if (found !== undefined && found !== null) return found;
+  if (config?.problem) throw config.problem;
+  throw new ContactError('CONFIGURATION', {
+    attempted: 'use a configuration node',
+    answer: config ? 'it does not work' : 'it is not deployed',
+    advice: 'Complete it and deploy first.',
+  });
 }
 
 /** The ids of the tabs a node works for: its own, or for a global configuration node those of its users. */

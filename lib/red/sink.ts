@@ -88,9 +88,14 @@ export class Sink {
     this.outbox.offer(body, intake);
   }
 
-  /** Counts a part of a message that could not be made into something to send. */
-  refuse(): void {
+  /**
+   * Ends a part of a message that could not be made into something to send: `failed` leaves by the second output with
+   * the error, to which `details` are added.
+   */
+  refuse(failed: object, error: ContactError, intake: IntakeMessage, details: object = {}): void {
     this.outbox.refuse();
+    sendFailed(this.node, failed, error, 0, details);
+    intake.ended(error);
   }
 
   /** Counts something that came in and waits here already. */
@@ -181,6 +186,6 @@ function abandon(node: RuntimeNode, entries: readonly Entry<IntakeMessage>[], fa
   }
 }
 
-function sendFailed(node: RuntimeNode, message: object, error: ContactError, attempts: number): void {
-  node.send([null, { ...message, error: messageError(error, attempts) } as NodeMessage]);
+function sendFailed(node: RuntimeNode, message: object, error: ContactError, attempts: number, details = {}): void {
+  node.send([null, { ...message, error: { ...messageError(error, attempts), ...details } } as NodeMessage]);
 }

@@ -1,7 +1,7 @@
 import type { NodeStatusFill, NodeStatusShape } from 'node-red';
 import type { BooksSnapshot } from '../core/books';
 import { type Clock, systemClock, type Timer } from '../core/clock';
-import { describe } from '../core/errors';
+import { type ContactError, describe, toContactError } from '../core/errors';
 import { redact, redactValue } from '../core/redaction';
 import {
   type AnyMetric,
@@ -11,6 +11,7 @@ import {
   type NodeReport,
 } from '../monitor/registry';
 import { healthOf, type NodeState } from '../monitor/states';
+import { nodeLogger } from './logger';
 import { flowIdsOf, type Red, type RuntimeNode } from './node';
 
 /** The runtime tells every open editor about a status; more often than this nobody can read it. */
@@ -103,6 +104,14 @@ export class Status {
     const waitMs = this.shownAt + SHORTEST_INTERVAL_MS - now;
     if (waitMs <= 0) this.show();
     else this.timer = this.clock.setTimeout(() => this.show(), waitMs);
+  }
+
+  /** Shows and logs why the node cannot work as it is. Gives the error back. */
+  cannotStart(thrown: unknown): ContactError {
+    const error = toContactError(thrown, 'start the node');
+    this.set(error.code === 'CONFIGURATION' ? 'not-configured' : 'failed', { reason: error.message });
+    nodeLogger(this.RED, this.node).error(error.message, { code: error.code });
+    return error;
   }
 
   /**

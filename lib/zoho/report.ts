@@ -1,7 +1,9 @@
+import type { Verdict } from '../core/verdicts';
 import type { Metric } from '../monitor/registry';
 import type { TokenCounters } from './account';
 import type { CaseResult } from './case-work';
 import type { CallCounters } from './client';
+import type { CaseConversation } from './conversation';
 
 /** What became of conversations, in numbers since the start. */
 export class CaseCounters {
@@ -12,11 +14,13 @@ export class CaseCounters {
   attachments = 0;
   rejected = 0;
 
-  /** Counts a conversation whose Case is as it should be. */
-  add({ action, notes, attachments }: CaseResult): void {
-    this[action] += 1;
-    this.notes += notes;
-    this.attachments += attachments;
+  /** Counts a conversation that has come to an end; one that is tried again is not at its end. */
+  count({ kind }: Verdict, result: CaseResult | undefined): void {
+    if (kind === 'rejected') this.rejected += 1;
+    if (!result) return;
+    this[result.action] += 1;
+    this.notes += result.notes;
+    this.attachments += result.attachments;
   }
 
   /** Conversations that came to an end. */
@@ -28,6 +32,12 @@ export class CaseCounters {
   get ratioPercent(): number {
     return this.processed === 0 ? 0 : (this.created / this.processed) * 100;
   }
+}
+
+/** What leaves by output 1: the message with its Case, and the conversation without the long text. */
+export function caseMessage(message: object | undefined, conversation: CaseConversation, result: CaseResult): object {
+  const { transcript: _whole, ...about } = conversation;
+  return { ...message, topic: 'case', payload: result, conversation: about };
 }
 
 /** What `/metrics` shows: each number under the name that the original service gave it, and under one of the pack. */

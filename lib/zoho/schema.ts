@@ -23,6 +23,13 @@ export type CaseSchema = ReadonlyMap<string, ZohoField> | undefined;
 /** Fields change when someone works in the settings of Zoho; asking once an hour costs nothing. */
 const KEPT_MS = 3_600_000;
 
+/** The fields of Cases, for whoever maps them. Throws what Zoho says. */
+export async function listCaseFields(client: ZohoClient): Promise<ZohoField[]> {
+  const read = await new SchemaReader(client).read();
+  if ('refusal' in read) throw read.refusal.error;
+  return [...(read.schema?.values() ?? [])];
+}
+
 /** Knows the fields of Cases. */
 export class SchemaReader {
   private known: { schema: CaseSchema; until: number } | undefined;

@@ -13,11 +13,13 @@ import {
   list,
   number,
   optionalConfigNode,
+  parsed,
   readConfig,
   readForm,
   regex,
   secret,
   text,
+  timeZone,
   url,
   type Values,
 } from '../../../lib/red/config';
@@ -237,6 +239,27 @@ describe('configuration', () => {
     });
     assert.ok(expression!.test('AudioHook.connected'));
     assert.ok(!exact!.test('exact'));
+  });
+
+  it('lets a field read its own kind of text, and says what it must be', async () => {
+    const hours = parsed((found) => {
+      if (!/^\d+ h$/.test(found)) throw new Error('be hours such as 3 h');
+      return Number.parseInt(found, 10);
+    });
+    assert.equal(await value(hours, ' 3 h '), 3);
+    await runtime.stop();
+    assert.match(await problem(hours, 'soon'), /the property it must be hours such as 3 h, not "soon"/);
+  });
+
+  it('takes the zones that there are', async () => {
+    assert.equal(await value(timeZone(), 'Europe/Berlin'), 'Europe/Berlin');
+    await runtime.stop();
+    assert.equal(await value(timeZone()), undefined);
+    await runtime.stop();
+    assert.match(
+      await problem(timeZone(), 'Nowhere/Land'),
+      /the property it must be a time zone such as Europe\/Berlin/,
+    );
   });
 
   it('gives a value of false or 0 precedence over the default', async () => {

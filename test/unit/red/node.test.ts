@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { ContactError } from '../../../lib/core/errors';
 import { monitored } from '../../../lib/monitor/registry';
-import { findConfigNode, flowIdsOf, useConfigNode } from '../../../lib/red/node';
+import { findConfigNode, flowIdsOf, offered, useConfigNode } from '../../../lib/red/node';
 import { registerNode } from '../../../lib/red/register';
 import { type FlowNode, type NodeModule, type Runtime, startRuntime, until } from '../../nodes/helper';
 
@@ -110,6 +111,17 @@ describe('nodes', () => {
     assert.equal(find('connection'), runtime.node('connection'));
     for (const id of ['', undefined, 7, 'nowhere', 'off', 'tenants', 'a'])
       assert.equal(find(id), undefined, String(id));
+  });
+
+  it('get what a configuration node offers, or are told why there is none', async () => {
+    runtime = await startRuntime(modules, FLOW);
+    const problem = new ContactError('CONFIGURATION', { attempted: 'use the configuration', answer: 'no key' });
+    type Account = { account?: { key: string }; problem?: ContactError };
+    const working: Account = { account: { key: 'k' } };
+    assert.equal(offered(working, 'account'), working.account);
+    assert.throws(() => offered<Account, 'account'>({ problem }, 'account'), problem);
+    assert.throws(() => offered<Account, 'account'>({}, 'account'), /CONFIGURATION|does not work/);
+    assert.throws(() => offered<Account, 'account'>(undefined, 'account'), /is not deployed.*deploy first/);
   });
 
   it('that throw when they start are shown in red and logged, and the others go on', async () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import FakeTimers from '@sinonjs/fake-timers';
 import fc from 'fast-check';
 import type { Clock } from '../../../lib/core/clock';
+import { ContactError } from '../../../lib/core/errors';
 import { registerSecret } from '../../../lib/core/redaction';
 import { monitored, type StateChange } from '../../../lib/monitor/registry';
 import { healthOf, type NodeState } from '../../../lib/monitor/states';
@@ -231,6 +232,17 @@ describe('status', () => {
       },
       { details },
     );
+  });
+
+  it('tells an incomplete configuration from anything else that keeps a node from starting', () => {
+    withStatus((status) => {
+      const incomplete = new ContactError('CONFIGURATION', { attempted: 'use the configuration', answer: 'no key' });
+      assert.equal(status.cannotStart(incomplete), incomplete);
+      assert.deepEqual([status.report().state, status.report().reason], ['not-configured', incomplete.message]);
+      assert.equal(status.cannotStart(new Error('no luck')).code, 'INTERNAL');
+      assert.equal(status.report().state, 'failed');
+      assert.match(status.report().reason!, /Could not start the node: no luck/);
+    });
   });
 
   it('masks secrets in reasons everywhere', () => {
