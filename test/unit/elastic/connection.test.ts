@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
 import { ContactError } from '../../../lib/core/errors';
 import type { Verdict } from '../../../lib/core/verdicts';
 import { ElasticConnection, type ElasticOptions, readAuth } from '../../../lib/elastic/connection';
@@ -203,6 +204,20 @@ describe('a connection to Elasticsearch', () => {
       decodeURIComponent(querystring),
       'filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason',
     );
+  });
+
+  it('keeps neither credentials nor documents in what it tells of a failure', async () => {
+    const simulator = await start();
+    const auth = 'elastic:canary-4711';
+    const connection = connect({ nodes: [simulator.url], auth });
+    await simulator.down();
+    const body = Buffer.from(`{"index":{"_index":"events","_id":"1"}}\n{"text":"document-4712"}\n`);
+    const verdict = (await connection.bulk(body, 1, signal)) as Verdict;
+    const told = inspect(verdict, { depth: 20, showHidden: true });
+    assert.match(told, /UNREACHABLE/);
+    for (const kept of ['canary-4711', Buffer.from(auth).toString('base64'), 'document-4712', '<Buffer']) {
+      assert.ok(!told.includes(kept), told);
+    }
   });
 
   it('never tells user and password that are part of an address', () => {
