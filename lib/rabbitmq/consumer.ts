@@ -86,6 +86,8 @@ export class QueueConsumer implements ChannelUser {
   private channel: AmqpChannel | undefined;
   private window: ConfirmWindow | undefined;
   private consumerTag: string | undefined;
+  /** Ends when the broker has answered what it was asked last. */
+  private adjusting: Promise<void> = Promise.resolve();
   /** Messages on their way to another queue. */
   private forwarding = 0;
   private isPaused = false;
@@ -134,13 +136,13 @@ export class QueueConsumer implements ChannelUser {
   /** Takes no more messages until {@link resume}; those that are out can be settled. */
   async pause(): Promise<void> {
     this.isPaused = true;
-    await this.cancel();
+    await this.adjust();
     this.tell();
   }
 
   async resume(): Promise<void> {
     this.isPaused = false;
-    if (this.channel) await this.consume(this.channel);
+    await this.adjust();
     this.tell();
   }
 
@@ -149,15 +151,9 @@ export class QueueConsumer implements ChannelUser {
    */
   async close(withinMs: number): Promise<void> {
     this.isClosing = true;
-    await this.cancel();
-    if (!this.isIdle) {
-      const patience = new AbortController();
-      const idle = new Promise<void>((resolve) => {
-        this.onIdle = resolve;
-      });
-      await Promise.race([idle, delay(withinMs, { clock: this.clock, signal: patience.signal })]);
-      patience.abort();
-    }
+    const patience = new AbortController();
+    await Promise.race([this.finishAll(), delay(withinMs, { clock: this.clock, signal: patience.signal })]);
+    patience.abort();
     for (const timer of this.timers) this.clock.clearTimeout(timer);
     this.deliveries.close();
     // The broker puts back what its channel still holds.
@@ -168,7 +164,7 @@ export class QueueConsumer implements ChannelUser {
     this.channel = channel;
     this.window = new ConfirmWindow(channel);
     await channel.prefetch(this.options.prefetch);
-    if (!this.isPaused && !this.isClosing) await this.consume(channel);
+    await this.adjust();
     this.problem = undefined;
     this.tell();
   }
@@ -195,6 +191,31 @@ export class QueueConsumer implements ChannelUser {
     if (!this.isClosing) this.options.onState?.(this.state);
   }
 
+  private async finishAll(): Promise<void> {
+    await this.adjust();
+    if (this.isIdle) return;
+    await new Promise<void>((resolve) => {
+      this.onIdle = resolve;
+    });
+  }
+
+  /** Begins to consume or ceases to, as it should be by now. One after the other, since the broker answers later. */
+  private adjust(): Promise<void> {
+    const turn = this.adjusting.then(() => this.adjustNow());
+    this.adjusting = turn.catch(() => {});
+    return turn;
+  }
+
+  private async adjustNow(): Promise<void> {
+    const { channel, consumerTag } = this;
+    if (!channel) return;
+    if (this.isPaused || this.isClosing) {
+      this.consumerTag = undefined;
+      // A channel that ends at this moment has no consumer any more either.
+      if (consumerTag !== undefined) await channel.cancel(consumerTag).catch(() => {});
+    } else if (consumerTag === undefined) await this.consume(channel);
+  }
+
   private async consume(channel: AmqpChannel): Promise<void> {
     const { name } = this.options.queue;
     const { consumerTag } = await channel.consume(name, (message) => {
@@ -202,13 +223,6 @@ export class QueueConsumer implements ChannelUser {
       else this.seat.renew(Object.assign(new Error(`the queue ${name} was deleted`), { code: 404 }));
     });
     if (this.channel === channel) this.consumerTag = consumerTag;
-  }
-
-  private async cancel(): Promise<void> {
-    const { channel, consumerTag } = this;
-    this.consumerTag = undefined;
-    // A channel that ends at this moment has no consumer any more either.
-    if (channel && consumerTag !== undefined) await channel.cancel(consumerTag).catch(() => {});
   }
 
   private take(message: AmqpMessage, channel: AmqpChannel): void {

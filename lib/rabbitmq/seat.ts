@@ -31,6 +31,8 @@ export interface SeatHolder {
 const BACKOFF = { baseMs: 500, maxMs: 15_000 };
 /** What only a person can change is looked at again so often. */
 const CONFLICT_PAUSE_MS = 60_000;
+/** How long the broker may take to answer that a channel is closed; it closes it whether somebody waits or not. */
+const CLOSE_WITHIN_MS = 500;
 /** A channel that is lost sooner than this after it was opened counts as a failure. */
 const STABLE_AFTER_MS = 5_000;
 
@@ -83,9 +85,13 @@ export class Seat {
     this.stopping.abort();
     const { channel } = this;
     this.channel = undefined;
-    await this.opening;
+    const patience = new AbortController();
+    const { clock } = this.holder;
+    const ended = Promise.all([this.opening, channel?.close()]);
     // A channel of a connection that is gone cannot be closed, which is as good as closed.
-    await channel?.close().catch(() => {});
+    const settled = ended.catch(() => {});
+    await Promise.race([settled, delay(CLOSE_WITHIN_MS, { clock, signal: patience.signal })]);
+    patience.abort();
     this.settleClosed();
     this.onClosed(this);
   }

@@ -29,7 +29,8 @@ export const QUEUE_FIELDS = {
   deadLetterQueue: text(),
   // RabbitMQ itself ends the channel of a consumer that has not acknowledged a message for 30 minutes.
   settleTimeoutSeconds: number({ default: 300, min: 1, max: 1_500 }),
-  stallSeconds: number({ default: 30, min: 0.1, max: 3_600 }),
+  // With what it takes to notice and to show it, it is red within half a minute.
+  stallSeconds: number({ default: 25, min: 0.1, max: 3_600 }),
   replayPerSecond: number({ default: 10, min: 0.1, max: 10_000 }),
 };
 

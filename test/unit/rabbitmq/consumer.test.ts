@@ -256,6 +256,16 @@ for (const type of ['quorum', 'classic'] as const) {
       settle(received[0], { kind: 'acknowledge' });
     });
 
+    it('consumes once or not at all, however fast it is paused and resumed', async () => {
+      await start();
+      const consumers = () => onChannel(connection, async (channel) => (await channel.checkQueue(queue)).consumerCount);
+      await Promise.all([consumer.resume(), consumer.pause(), consumer.resume(), consumer.resume()]);
+      assert.equal(await consumers(), 1);
+      await Promise.all([consumer.pause(), consumer.resume(), consumer.pause()]);
+      assert.equal(await consumers(), 0);
+      assert.equal(consumer.state.kind, 'paused');
+    });
+
     it('replays the dead-letter queue, at the rate asked for and with a new count of attempts', async () => {
       await start();
       await send(1, 2, 3);
