@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { NodeMessage, NodeMessageInFlow } from 'node-red';
-import { settleDelivery } from '../lib/core/deliveries';
+import { settleDelivery, sourceLoad } from '../lib/core/deliveries';
 import { ContactError, messageError } from '../lib/core/errors';
 import { HttpClient } from '../lib/core/http';
 import type { OutboxState } from '../lib/core/outbox';
@@ -144,6 +144,7 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
       payload,
       correlationId: typeof correlationId === 'string' ? correlationId : randomUUID(),
       comesAgain: settle && delivery !== undefined,
+      source: sourceLoad(message),
       done: (outcome) => {
         waiting.delete(submission);
         end(node, taken, outcome, settle);

@@ -53,6 +53,12 @@ export interface DeliveryCounts {
   expired: number;
 }
 
+/** How much of what a source gives out at most it has given out. */
+export interface SourceLoad {
+  open: number;
+  capacity: number;
+}
+
 interface Open<Token> {
   readonly delivery: Delivery;
   readonly token: Token;
@@ -108,6 +114,12 @@ export class DeliverySource<Token> {
   /** What became of the deliveries so far. */
   counts(): DeliveryCounts {
     return { open: this.outstanding.size, ...this.counters };
+  }
+
+  /** How many deliveries are out, and how many can be; nothing for a source without a limit. */
+  get load(): SourceLoad | undefined {
+    const { capacity } = this.options;
+    return capacity > 0 ? { open: this.outstanding.size, capacity } : undefined;
   }
 
   /**
@@ -188,4 +200,10 @@ export function settleDelivery(message: object, outcome: DeliveryOutcome): boole
   if (!open) return false;
   open.source.finish(open, outcome);
   return true;
+}
+
+/** How busy the source of a message is; nothing when it has no limit, or the message no delivery that is open. */
+export function sourceLoad(message: object): SourceLoad | undefined {
+  const id = (message as { delivery?: { id?: unknown } }).delivery?.id;
+  return typeof id === 'string' ? registry.get(id)?.source.load : undefined;
 }

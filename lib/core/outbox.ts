@@ -153,6 +153,11 @@ export class Outbox<Context> {
     return { items: count, bytes };
   }
 
+  /** When what waits for longest came in, in milliseconds since the epoch; what is on its way does not wait. */
+  get waitingSince(): number | undefined {
+    return this.options.spool.oldestAt;
+  }
+
   /** Takes something in. It ends in `onEnding`, at once if there is no room for it or the outbox is closed. */
   offer(body: string, context: Context): void {
     const bytes = Buffer.byteLength(body);

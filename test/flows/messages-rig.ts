@@ -10,7 +10,7 @@ import { type FlowEntry, type NodeRed, type NodeRedOptions, ROOT, startNodeRed }
 import { type RabbitMq, startRabbitMq } from '../services/rabbitmq';
 import { type RedisServer, startRedis } from '../services/redis';
 import { type GenesysSimulator, type GenesysSimulatorOptions, startGenesysSimulator } from '../simulators/genesys';
-import { simulated } from '../unit/genesys/messaging/sender-harness';
+import { simulated, simulatedTenants } from '../unit/genesys/messaging/sender-harness';
 import { until } from '../unit/until';
 
 const QUEUE = 'genesys.outbound';
@@ -53,23 +53,8 @@ export class MessagesRig {
     this.redis = parts.redis;
     this.genesys = parts.genesys;
     this.options = options;
-    const { rateLimitPerMinute = 60_000 } = options;
-    const tenants = Object.fromEntries(
-      Array.from({ length: options.organizations }, (_, index) => {
-        const id = `o${index + 1}`;
-        const organization = {
-          loginUrl: this.genesys.url,
-          apiUrl: this.genesys.url,
-          clientId: `client-${id}`,
-          clientSecret: `secret-${id}`,
-          integrationId: `integration-${id}`,
-          webhookSecret: `webhook-secret-${id}`,
-          rateLimitPerMinute,
-        };
-        return [`t${index + 1}`, { organizations: { [id]: organization } }];
-      }),
-    );
-    writeFileSync(this.tenantsFile, JSON.stringify({ tenants }));
+    const { organizations, rateLimitPerMinute = 60_000 } = options;
+    writeFileSync(this.tenantsFile, simulatedTenants(this.genesys.url, organizations, rateLimitPerMinute));
   }
 
   static async start(options: RigOptions): Promise<MessagesRig> {

@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { Redis } from 'ioredis';
 
 /** A Redis of a test's own: on a free port, with its own folder, so that it can be killed without hurting anyone. */
@@ -37,6 +37,14 @@ const servers = new Set<ChildProcess>();
 process.on('exit', () => {
   for (const child of servers) child.kill('SIGKILL');
 });
+
+/** The path of `redis-server`: that of REDIS_SERVER, or the first one in the path. */
+export function findRedis(): string | undefined {
+  const told = process.env['REDIS_SERVER'];
+  const folders = (process.env['PATH'] ?? '').split(delimiter);
+  const paths = told ? [told] : folders.map((folder) => join(folder, 'redis-server'));
+  return paths.find((path) => existsSync(path));
+}
 
 /** Starts a Redis and waits until it answers. */
 export async function startRedis({ program, appendOnly = false, password }: RedisServerOptions): Promise<RedisServer> {

@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { SkippableSuite } from '../commands/reporter';
 import { findAsterisk } from './asterisk';
 import { installNodeRed5, nodeRed5Installed } from './node-red-5';
 import { findPostgresql } from './postgresql';
 import { findRabbitMq } from './rabbitmq';
+import { findRedis } from './redis';
 
 /** What a suite may need that is not in this checkout. */
 export type Service =
@@ -62,7 +62,7 @@ const REQUIREMENTS: Record<Service, Requirement> = {
   },
   // The tests start servers of their own, which they kill.
   redis: {
-    find: () => findProgram('redis-server', process.env['REDIS_SERVER']),
+    find: findRedis,
     required: true,
     absent: 'redis-server is not installed: run test/services/up as root on Debian, or set REDIS_SERVER to its path.',
   },
@@ -139,12 +139,6 @@ function findChromium(): string | undefined {
     'C:\\Program Files\\Google\\Chrome\\Application\\chrome.exe',
   ];
   return usual.find((path) => path && existsSync(path));
-}
-
-function findProgram(name: string, told: string | undefined): string | undefined {
-  const folders = (process.env['PATH'] ?? '').split(delimiter);
-  const paths = told ? [told] : folders.map((folder) => join(folder, name));
-  return paths.find((path) => existsSync(path));
 }
 
 async function findRegistry(): Promise<string | undefined> {

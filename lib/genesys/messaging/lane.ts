@@ -65,6 +65,9 @@ const BREAKER_RETURN_MS = 15_000;
 /** How long a message stays away that another process is busy with. */
 const HELD_RETURN_MS = 30_000;
 
+/** A lane in which something waits for longer does not keep up. */
+const SLOW_AFTER_MS = 1_000;
+
 /**
  * What goes to one organization: its own queue, its own turns, so many calls at once, and its own breaker. Whatever
  * happens to one lane does not touch another.
@@ -121,8 +124,27 @@ export class Lane {
     return this.outbox.breakerState !== 'closed';
   }
 
+  /** How many messages it holds, those on their way included. */
+  get count(): number {
+    return this.outbox.buffered.items;
+  }
+
+  /** Whether what comes in is not sent at once, for whatever reason. */
+  get isSlow(): boolean {
+    const { state, waitingSince } = this.outbox;
+    const isBehind = waitingSince !== undefined && this.clock.now() - waitingSince > SLOW_AFTER_MS;
+    return state.state !== 'working' || isBehind;
+  }
+
   offer(job: Job): void {
     this.outbox.offer(JSON.stringify(job.message), job);
+  }
+
+  /** Lets a message that comes again do so when there is likely to be room. */
+  postpone(job: Job): Promise<SendOutcome> {
+    const answer = `${this.count} messages wait for ${this.organization.name} already`;
+    const error = new ContactError('BUFFER_FULL', { attempted: 'take a message in', answer, retryable: true });
+    return this.giveBack(job, { error, delayMs: this.returnInMs(), isCounted: false });
   }
 
   /** What was at fault has been put right. */

@@ -28,6 +28,8 @@ export interface MessageSenderOptions extends Omit<LaneOptions, 'hold' | 'onStat
 
 /** For how long a process may be busy with a message before another takes it for dead, in milliseconds. */
 const HOLD_MS = 30_000;
+/** This part of what a source gives out is shared by those who are slow; the rest is for everybody else. */
+const SHARED_PART = 0.8;
 /** How long a message stays away while the directory of tenants, or the store, cannot be asked. */
 const UNAVAILABLE_RETURN_MS = 5_000;
 
@@ -133,9 +135,26 @@ export class MessageSender {
       job.end(this.notNow(submission, error, 0));
       return;
     }
+    const lane = this.laneOf(organization);
+    if (this.takesTheRoomOfOthers(lane, submission)) {
+      job.end(await lane.postpone(job));
+      return;
+    }
     this.books.handOver();
     job.isInLane = true;
-    this.laneOf(organization).offer(job);
+    lane.offer(job);
+  }
+
+  /**
+   * A source has only so many messages out. Were most of them for organizations that are slow, it would have none for
+   * the others: when it is nearly used up, a slow one holds no more than its share.
+   */
+  private takesTheRoomOfOthers(lane: Lane, { comesAgain, source }: Submission): boolean {
+    if (!comesAgain || !source) return false;
+    const shared = source.capacity * SHARED_PART;
+    if (source.open < shared || !lane.isSlow) return false;
+    const busy = this.all().filter(({ count }) => count > 0).length;
+    return lane.count >= Math.max(1, Math.floor(shared / Math.max(1, busy)));
   }
 
   /** What is known of a message may say that there is nothing to be done, or not now. True when it does. */

@@ -1,3 +1,4 @@
+import type { SourceLoad } from '../../core/deliveries';
 import type { ContactError } from '../../core/errors';
 import type { MessageRecord } from './record';
 
@@ -20,6 +21,8 @@ export interface Submission {
   correlationId?: string | undefined;
   /** Whether the message comes again when it is returned: then it is never given up for a passing reason. */
   comesAgain: boolean;
+  /** How busy the place is that it came from, which has no more messages for anybody when all of its are out. */
+  source?: SourceLoad | undefined;
   /** Called exactly once. */
   done(outcome: SendOutcome): void;
 }

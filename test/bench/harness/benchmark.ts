@@ -1,3 +1,11 @@
+/** How long single items took, in milliseconds. */
+export interface Latency {
+  p50: number;
+  p95: number;
+  /** How many took so long, by what they took at most: each item is in one of them. */
+  histogram?: { upToMs: number; items: number }[];
+}
+
 /** What one run of a contender took. */
 export interface Measurement {
   items: number;
@@ -7,8 +15,8 @@ export interface Measurement {
   /** The highest that was seen during the run. */
   rssBytes: number;
   heapBytes: number;
-  /** How long single items took, in milliseconds, where that was measured. */
-  latencyMs?: { p50: number; p95: number };
+  /** Where that was measured. */
+  latencyMs?: Latency;
 }
 
 /** One of the things that are compared, running in a process of its own and kept warm between its rounds. */

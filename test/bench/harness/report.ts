@@ -61,7 +61,31 @@ export function render({ title, item, items, rounds: count }: Benchmark, rounds:
     ),
     '',
     table(['target', 'figure', 'found', 'wanted', '', 'CPU ratio'], targets),
+    ...histograms(rounds),
   ].join('\n');
+}
+
+/** What part of the items took how long, all rounds together, for contenders that have counted it. */
+function histograms(rounds: Rounds): string[] {
+  const rows = [...rounds].flatMap(([name, measured]) => {
+    const counted = measured.flatMap(({ latencyMs }) => latencyMs?.histogram ?? []);
+    if (counted.length === 0) return [];
+    const total = counted.reduce((sum, { items }) => sum + items, 0);
+    const sums = new Map<number, number>();
+    for (const { upToMs, items } of counted) sums.set(upToMs, (sums.get(upToMs) ?? 0) + items);
+    return [{ name, shares: new Map([...sums].map(([upToMs, items]) => [upToMs, (100 * items) / total])) }];
+  });
+  if (rows.length === 0) return [];
+  const limits = [...new Set(rows.flatMap(({ shares }) => [...shares.keys()]))].sort((one, other) => one - other);
+  const head = [
+    'took at most, ms',
+    ...limits.map((limit) => (limit < Number.MAX_SAFE_INTEGER ? String(limit) : 'more')),
+  ];
+  const cells = rows.map(({ name, shares }) => [
+    name,
+    ...limits.map((limit) => `${(shares.get(limit) ?? 0).toFixed(1)} %`),
+  ]);
+  return ['', table(head, cells)];
 }
 
 function text({ median, min, max }: Spread, digits: number): string {

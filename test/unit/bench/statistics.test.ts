@@ -91,6 +91,26 @@ describe('the arithmetic of the benchmarks', () => {
     assert.match(text, /^a +CPU µs\/event +9\.0 \(9\.0 … 9\.0\) +<= 8 +MISSED$/m);
   });
 
+  it('shows what part of the items took how long, over all rounds', () => {
+    const timed = (...items: number[]): Measurement => ({
+      ...run(100, 1),
+      latencyMs: {
+        p50: 7,
+        p95: 40,
+        histogram: items.map((count, index) => ({ upToMs: [10, 50, Number.POSITIVE_INFINITY][index]!, items: count })),
+      },
+    });
+    const rounds = new Map([
+      ['a', [timed(90, 10, 0), timed(60, 30, 10)]],
+      ['b', [run(100, 1)]],
+    ]);
+    const benchmark = { title: 'Title', item: 'event', items: 100, rounds: 2, targets: [], prepare: async () => [] };
+    const text = render(benchmark, rounds, []);
+    assert.match(text, /^took at most, ms +10 +50 +more$/m);
+    assert.match(text, /^a +75\.0 % +20\.0 % +5\.0 %$/m);
+    assert.equal(text.match(/^b /gm)?.length, 1);
+  });
+
   it('adds up the time of a function over all places it was called from, idle time left out', () => {
     const frame = (functionName: string, url: string) => ({ functionName, url, lineNumber: 9 });
     const profile: CpuProfile = {

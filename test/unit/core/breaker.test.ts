@@ -30,6 +30,8 @@ describe('breaker', () => {
 
   for (const [volume, failures, expected] of [
     [1, 1, 'closed'],
+    [9, 4, 'closed'],
+    [9, 5, 'closed'],
     [9, 9, 'closed'],
     [10, 4, 'closed'],
     [10, 5, 'closed'],
@@ -46,6 +48,50 @@ describe('breaker', () => {
       assert.equal(breaker.state, expected);
     });
   }
+
+  for (const [afterMs, expected] of [
+    [0, 'open'],
+    [59 * SECOND, 'open'],
+    [60 * SECOND - 1, 'open'],
+    [60 * SECOND, 'closed'],
+    [61 * SECOND, 'closed'],
+  ] as const) {
+    it(`is ${expected} when the tenth failure comes ${afterMs} ms after the nine before it`, async () => {
+      open();
+      await calls(9, true);
+      time.tick(afterMs);
+      await call(true);
+      assert.equal(breaker.state, expected);
+    });
+  }
+
+  it('counts by the second: what came at the end of one leaves the minute together with its beginning', async () => {
+    open();
+    time.tick(999);
+    await calls(9, true);
+    time.tick(60 * SECOND - 1_000);
+    await call(true);
+    assert.equal(breaker.state, 'open', '59.0 s later, in the last second of the window');
+    open();
+    time.tick(1_000);
+    await calls(9, true);
+    time.tick(59 * SECOND + 1);
+    await call(true);
+    assert.equal(breaker.state, 'closed', 'a second further on');
+  });
+
+  it('lets only one of many calls through while it is half open', async () => {
+    open({ openMs: SECOND });
+    await calls(10, true);
+    time.tick(SECOND);
+    let answer: (result: { failed: boolean }) => void = () => {};
+    const probe = breaker.call(() => new Promise<{ failed: boolean }>((resolve) => (answer = resolve)));
+    const others = Array.from({ length: 20 }, () => call(false));
+    answer({ failed: true });
+    await probe;
+    assert.deepEqual(new Set(await Promise.all(others)), new Set([undefined]));
+    assert.equal(made, 10);
+  });
 
   it('forgets what is older than a minute, also when hardly anything was called in between', async () => {
     open();

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { isBalanced } from '../../../../lib/core/books';
+import type { SourceLoad } from '../../../../lib/core/deliveries';
 import { HttpClient } from '../../../../lib/core/http';
 import type { StatusEvent } from '../../../../lib/genesys/messaging/record';
 import { MessageRecords } from '../../../../lib/genesys/messaging/records';
@@ -88,9 +89,9 @@ export class SenderHarness {
   }
 
   /** Submits a payload and gives back how that ends. */
-  submit(payload: unknown, comesAgain = true, sender = this.sender): Promise<SendOutcome> {
+  submit(payload: unknown, comesAgain = true, sender = this.sender, source?: SourceLoad): Promise<SendOutcome> {
     return new Promise((resolve) => {
-      sender.submit({ payload, comesAgain, done: resolve });
+      sender.submit({ payload, comesAgain, source, done: resolve });
       assert.ok(isBalanced(sender.snapshot()));
     });
   }
@@ -117,6 +118,26 @@ export function simulated(id: string): OrganizationOptions {
     clients: [{ id: `client-${id}`, secret: `secret-${id}` }],
     integrations: [{ id: `integration-${id}`, webhookSecret: `webhook-secret-${id}` }],
   };
+}
+
+/** A file of tenants `t1`, `t2` and so on, each with the organization of {@link simulated} with the same number. */
+export function simulatedTenants(genesysUrl: string, count: number, rateLimitPerMinute: number): string {
+  const tenants = Object.fromEntries(
+    Array.from({ length: count }, (_, index) => {
+      const id = `o${index + 1}`;
+      const organization = {
+        loginUrl: genesysUrl,
+        apiUrl: genesysUrl,
+        clientId: `client-${id}`,
+        clientSecret: `secret-${id}`,
+        integrationId: `integration-${id}`,
+        webhookSecret: `webhook-secret-${id}`,
+        rateLimitPerMinute,
+      };
+      return [`t${index + 1}`, { organizations: { [id]: organization } }];
+    }),
+  );
+  return JSON.stringify({ tenants });
 }
 
 /** A text of a customer for the tenant with this number. */
