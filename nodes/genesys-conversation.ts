@@ -2,7 +2,7 @@ import type { NodeMessage, NodeMessageInFlow } from 'node-red';
 import { Books } from '../lib/core/books';
 import { settleDelivery } from '../lib/core/deliveries';
 import { ContactError, messageError, toContactError } from '../lib/core/errors';
-import { CONVERSATION_ACTIONS, handleConversation, readConversationRequest } from '../lib/genesys/conversation';
+import { actOnConversation, DESK_ACTIONS } from '../lib/genesys/conversation-desk';
 import { MessageRecords } from '../lib/genesys/messaging/records';
 import { boolean, choice, configNode, optionalConfigNode, readConfig } from '../lib/red/config';
 import { onClose, onInput, type Send } from '../lib/red/input';
@@ -13,14 +13,9 @@ import { Status } from '../lib/red/status';
 import type { ContactStoreNode } from './contact-store';
 import type { GenesysTenantsNode } from './genesys-tenants';
 
-/** Besides what can be done with a conversation: the status of a message that was sent. */
-const MESSAGE = 'message';
-const ACTIONS = [...CONVERSATION_ACTIONS, MESSAGE] as const;
-type Action = (typeof ACTIONS)[number];
-
 const FIELDS = {
   tenants: configNode<GenesysTenantsNode>('genesys-tenants'),
-  action: choice(ACTIONS, { default: 'details' }),
+  action: choice(DESK_ACTIONS, { default: 'details' }),
   store: optionalConfigNode<ContactStoreNode>('contact-store'),
   settle: boolean({ default: true }),
 };
@@ -47,13 +42,10 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
   const run = async (message: NodeMessageInFlow): Promise<unknown> => {
     if (!config.ok || problem) throw problem ?? notReady();
     const { tenants, store, action } = config.value;
-    const given = readPayload(message);
-    const wanted = (given['action'] ?? action) as Action;
-    if (wanted === MESSAGE) return findMessage(given, store);
-    const request = readConversationRequest({ ...given, action: wanted }, 'details');
-    if (!tenants.organizations) throw notReady();
-    const organization = await tenants.organizations.find(request.tenantId, request);
-    return handleConversation(organization.client, request, stopping.signal);
+    const { organizations } = tenants;
+    if (!organizations) throw notReady();
+    const records = store?.state && new MessageRecords(store.state.store, 1);
+    return actOnConversation(message.payload, { action, organizations, records, signal: stopping.signal });
   };
 
   const handle = async (message: NodeMessageInFlow, send: Send): Promise<void> => {
@@ -99,36 +91,7 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
   });
 }
 
-/** Anything but an object holds no request. */
-function readPayload(message: NodeMessageInFlow): Record<string, unknown> {
-  const { payload } = message;
-  const isObject = typeof payload === 'object' && payload !== null && !Array.isArray(payload);
-  return isObject ? (payload as Record<string, unknown>) : {};
-}
-
-async function findMessage(given: Record<string, unknown>, store: ContactStoreNode | undefined): Promise<unknown> {
-  const attempted = 'tell what became of a message';
-  if (!store?.state) {
-    throw new ContactError('CONFIGURATION', {
-      attempted,
-      answer: 'no store is chosen',
-      advice: 'Choose the store that genesys-message-out uses.',
-    });
-  }
-  const { messageId, tenantId } = given;
-  if (typeof messageId !== 'string' || messageId === '') {
-    throw new ContactError('INVALID_INPUT', { attempted, answer: 'messageId is required' });
-  }
-  const records = new MessageRecords(store.state.store, 1);
-  const found = await records.find(messageId, typeof tenantId === 'string' && tenantId !== '' ? tenantId : undefined);
-  if (!found) throw new ContactError('NOT_FOUND', { attempted, answer: `there is no message ${messageId}` });
-  const { holder: _holder, inDoubt: _inDoubt, parts: _parts, ...record } = found.record;
-  return record;
-}
-
 function notReady(): ContactError {
-  return new ContactError('CONFIGURATION', {
-    attempted: 'handle the conversation',
-    answer: 'the node is not configured',
-  });
+  const answer = 'the node is not configured';
+  return new ContactError('CONFIGURATION', { attempted: 'handle the conversation', answer });
 }

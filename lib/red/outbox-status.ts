@@ -1,6 +1,6 @@
 import { type BooksSnapshot, sumOfBooks } from '../core/books';
 import { type Clock, systemClock, type Timer } from '../core/clock';
-import type { Outbox } from '../core/outbox';
+import type { Outbox, OutboxState } from '../core/outbox';
 import { healthOf, type NodeState } from '../monitor/states';
 import { guard } from './input';
 import type { RuntimeNode } from './node';
@@ -10,6 +10,19 @@ import type { Status, StatusOptions, StatusSources } from './status';
 export type ShownOutbox = Pick<Outbox<unknown>, 'snapshot' | 'state' | 'breakerState' | 'buffered'>;
 
 const INTERVAL_MS = 1_000;
+
+const NODE_STATES: Record<OutboxState['state'], NodeState> = {
+  working: 'connected',
+  retrying: 'degraded',
+  refused: 'refused',
+  'breaker-open': 'breaker-open',
+  failed: 'failed',
+};
+
+/** The state of a node whose outbox stands so. */
+export function nodeStateOf(state: OutboxState['state']): NodeState {
+  return NODE_STATES[state];
+}
 
 /** What a node with outboxes reports: their books, their buffers, the breaker of the first. */
 export function outboxReport(outboxes: () => readonly ShownOutbox[]): StatusSources {

@@ -55,6 +55,9 @@ export interface MessageRecord {
   history: StatusChange[];
 }
 
+/** A record as others may see it: without what only the senders need. */
+export type PublicRecord = Omit<MessageRecord, 'holder' | 'inDoubt' | 'parts'>;
+
 /** A change of the status of a message, as it is told to others. */
 export interface StatusEvent {
   messageId: string;
@@ -89,6 +92,16 @@ export function changeStatus(
   record.history.push(change);
   if (record.history.length > MOST_CHANGES) record.history.splice(1, record.history.length - MOST_CHANGES);
   return change;
+}
+
+/** A record without what only the senders need. */
+export function publicRecord({
+  holder: _holder,
+  inDoubt: _inDoubt,
+  parts: _parts,
+  ...rest
+}: MessageRecord): PublicRecord {
+  return rest;
 }
 
 /** A change as it is told to others. */

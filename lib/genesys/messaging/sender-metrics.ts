@@ -1,6 +1,14 @@
-import type { Histogram } from '../../monitor/histogram';
+import { Histogram } from '../../monitor/histogram';
 import type { AnyMetric } from '../../monitor/registry';
 import type { Lane } from './lane';
+
+/** The limits of the histogram, in seconds. */
+const SEND_SECONDS = [0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10, 30, 60];
+
+/** Counts how long messages took, in seconds. */
+export function sendSeconds(): Histogram {
+  return new Histogram(SEND_SECONDS);
+}
 
 /** The numbers of a sender: for each organization, and how long messages took. */
 export function senderMetrics(lanes: readonly Lane[], seconds: Histogram): AnyMetric[] {

@@ -1,3 +1,5 @@
+import type { BooksSnapshot } from '../../core/books';
+import type { BreakerState } from '../../core/breaker';
 import { ContactError } from '../../core/errors';
 import type { OutboxState } from '../../core/outbox';
 
@@ -26,4 +28,28 @@ export function senderState(lanes: readonly LaneStanding[], problem?: string): O
     troubled.length === 0 ? 'work as usual' : `send to ${troubled.length} of ${lanes.length} organizations`;
   const error = new ContactError('BUSY', { attempted, answer: told.join('; ') });
   return { state: troubled.length === lanes.length && lanes.length > 0 ? worst : 'retrying', error };
+}
+
+/** A sender, as it is shown: like a single outbox. */
+export interface ShownSender {
+  snapshot(): BooksSnapshot;
+  readonly state: OutboxState;
+  /** The breakers are those of the lanes. */
+  readonly breakerState: BreakerState;
+  readonly buffered: { items: number; bytes: number };
+}
+
+/** Shows a sender like a single outbox; `problem` is asked for what is wrong with something that all lanes share. */
+export function shownSender(
+  sender: { snapshot(): BooksSnapshot; all(): readonly LaneStanding[] },
+  problem: () => string | undefined,
+): ShownSender {
+  return {
+    snapshot: () => sender.snapshot(),
+    get state() {
+      return senderState(sender.all(), problem());
+    },
+    breakerState: 'closed',
+    buffered: { items: 0, bytes: 0 },
+  };
 }
