@@ -1,7 +1,7 @@
 /**
  * The example flow of Genesys messages as it is shipped, from a real RabbitMQ (a quorum queue) into a simulated Genesys
- * Cloud that takes 50 ms for each message: by the number of organizations at 50 messages a second each, and 20 of them
- * as fast as it goes. One contender shares its state in a real Redis that waits for the disk at each write; the others
+ * Cloud that takes 50 ms for each message: by the number of organizations at 50 messages a second each, one of them beside
+ * another that fails always and gets 100 messages a second, and 20 of them as fast as it goes. One contender shares its state in a real Redis that waits for the disk at each write; the others
  * have theirs on disk. Only Node-RED is measured, but it shares the processors with RabbitMQ, Redis, the simulator and
  * the publisher. The latency is that of a message from being published until its event `sent` is back, which comes
  * after the answer of Genesys.
@@ -36,7 +36,10 @@ const ONE = '1 organization, 50/s';
 const FIVE = '5 organizations, 250/s';
 const TWENTY = '20 organizations, 1,000/s';
 const TWENTY_REDIS = '20 organizations, 1,000/s, Redis';
+const BESIDE_FAILURE = '1 organization, 50/s, beside one that fails';
 const AT_ONCE = '20 organizations, all at once';
+/** Nothing that is sent to it succeeds. */
+const FAILING = MOST_ORGANIZATIONS + 1;
 
 export const benchmark: Benchmark = {
   title: `Messages from RabbitMQ into Genesys Cloud, which answers after ${ANSWER_AFTER_MS} ms`,
@@ -48,16 +51,18 @@ export const benchmark: Benchmark = {
     { contender: FIVE, figure: 'p95', atMost: 500 },
     { contender: TWENTY, figure: 'p95', atMost: 500 },
     { contender: TWENTY_REDIS, figure: 'p95', atMost: 500 },
+    { contender: BESIDE_FAILURE, figure: 'p95', atMost: 500 },
     { contender: AT_ONCE, figure: 'rate', atLeast: 1_000 },
   ],
   async prepare(options) {
     const program = findRedis();
-    const organizations = Array.from({ length: MOST_ORGANIZATIONS }, (_, index) => simulated(`o${index + 1}`));
+    const organizations = Array.from({ length: FAILING }, (_, index) => simulated(`o${index + 1}`));
     const [genesys, rabbit, redis] = await Promise.all([
       startSimulator('genesys', ['--options', JSON.stringify({ rateLimitPerMinute: 'Infinity', organizations })]),
       startRabbitMq(),
       program === undefined ? undefined : startRedis({ program, appendOnly: true }),
     ]);
+    await genesys.control('fail', { path: `integration-o${FAILING}/`, times: 'Infinity', answer: { status: 503 } });
     await genesys.control('fail', {
       path: 'inbound/open/message$',
       times: 'Infinity',
@@ -72,6 +77,7 @@ export const benchmark: Benchmark = {
       await paced(FIVE, 5),
       await paced(TWENTY, 20),
       ...(redis ? [await paced(TWENTY_REDIS, 20, redis.url)] : []),
+      await sender(bench, { name: BESIDE_FAILURE, organizations: 1, perSecond: PER_SECOND, floodPerSecond: 100 }),
       await sender(bench, { name: AT_ONCE, organizations: 20 }),
     ];
     const [last] = contenders.splice(-1) as [Contender];
@@ -96,20 +102,22 @@ interface Load {
   organizations: number;
   /** Of all organizations together; as fast as it goes when left out. */
   perSecond?: number;
+  /** For the organization that fails. */
+  floodPerSecond?: number;
   redisUrl?: string | undefined;
 }
 
 /** A Node-RED with the example and a queue of its own. */
 async function sender(
   { genesys, rabbit, options, folder }: Bench,
-  { name, organizations, perSecond, redisUrl }: Load,
+  { name, organizations, perSecond, floodPerSecond, redisUrl }: Load,
 ): Promise<Contender> {
   const queue = name.replace(/\W+/g, '-');
   const exchange = `${queue}.status`;
   const tenantsFile = join(folder, `${queue}.json`);
   // Without a pace nothing but the machine is to be the limit.
   const limit = perSecond === undefined ? 600_000 : RATE_LIMIT_PER_MINUTE;
-  writeFileSync(tenantsFile, simulatedTenants(genesys.url, organizations, limit));
+  writeFileSync(tenantsFile, simulatedTenants(genesys.url, FAILING, limit));
   const flows = JSON.parse(readFileSync(join(ROOT, 'examples/genesys-messages.json'), 'utf8')) as FlowEntry[];
   const env = {
     RABBITMQ_URL: rabbit.url,
@@ -131,7 +139,8 @@ async function sender(
     run: async (count) => {
       const before = await taken(genesys);
       await askSource(nodeRed, 'meter/start');
-      const order = { url: rabbit.url, queue, exchange, organizations, count, perSecond };
+      const flood = floodPerSecond && { tenant: `t${FAILING}`, perSecond: floodPerSecond };
+      const order = { url: rabbit.url, queue, exchange, organizations, count, perSecond, flood };
       const { seconds, latencyMs } = await load.run(order);
       const figures = await askSource(nodeRed, 'meter/stop');
       const arrived = (await taken(genesys)) - before;

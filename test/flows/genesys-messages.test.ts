@@ -114,6 +114,27 @@ describe('the example of Genesys messages, with RabbitMQ and Redis', function ()
     assert.equal(aside.size, 0);
   });
 
+  it('serves an organization while so many others flood that their queues could hold all there is room for', async () => {
+    const flooding = 6;
+    rig = await MessagesRig.start({
+      organizations: flooding + 1,
+      redisProgram: redis.location,
+      properties: { 'contact-queue-in': { prefetch: 100 }, 'genesys-message-out': { queueMessages: 50 } },
+      limits: Object.fromEntries(Array.from({ length: flooding }, (_, index) => [`o${index + 1}`, 60])),
+    });
+    await rig.addNodeRed();
+    const flood = Array.from({ length: flooding * 100 }, (_, n) => textMessage(`flood${n}`, (n % flooding) + 1));
+    await rig.publish(flood);
+    await until(() => rig.genesys.messaging.count > 0, 'traffic', 30_000);
+    const others = Array.from({ length: 200 }, (_, n) => textMessage(`other${n}`, flooding + 1));
+    await rig.publish(others);
+    // At the pace of those that flood, one a second each, the room would be free only after half a minute.
+    const arrived = () => rig.genesys.messaging.messages.filter(({ organizationId }) => organizationId === 'o7').length;
+    await until(() => arrived() === others.length, 'the messages of the other', 15_000);
+    assert.ok((await rig.books()).rejected > 0, 'what floods goes back to its queue');
+    assert.ok(rig.genesys.messaging.count < others.length + flood.length / 2);
+  });
+
   it('loses nothing and changes no id or time when Node-RED is killed again and again under load', async () => {
     const kills = repetitions(3, 20);
     rig = await MessagesRig.start({
@@ -200,30 +221,68 @@ describe('the example of Genesys messages, with RabbitMQ and Redis', function ()
   });
 
   it('never lets a secret out: not into logs, answers, the dead-letter queue or events', async () => {
-    rig = await MessagesRig.start({ organizations: 2, redisProgram: redis.location });
-    const nodeRed = await rig.addNodeRed();
+    rig = await MessagesRig.start({ organizations: 2, redisProgram: redis.location, redisPassword: 'canary-redis' });
+    await rig.rabbit.control('add_user', 'canary', 'canary-rabbit');
+    await rig.rabbit.control('set_permissions', 'canary', '.*', '.*', '.*');
+    const service = await rig.startTenantService();
+    const nodeRed = await rig.addNodeRed({
+      settings: { logging: { console: { level: 'debug', metrics: false, audit: false } } },
+      env: {
+        RABBITMQ_URL: rig.rabbit.url.replace('guest:guest', 'canary:canary-rabbit'),
+        TENANTS_FILE: undefined,
+        TENANT_SERVICE_URL: service.url,
+        TENANT_SERVICE_TOKEN: 'canary-service',
+        MONITOR_TOKEN: 'canary-monitor',
+      },
+    });
+    // Whatever can go wrong with something that has a secret does.
     rig.genesys.withhold(['conversation:message:receive'], 'client-o2');
     rig.genesys.fail({ path: /integration-o1/, times: 3, answer: { status: 400 } });
-    await rig.publish([...messagesFor(20, 2), textMessage('long', 1, { textBody: 'x'.repeat(2_001) })]);
-    await until(async () => (await rig.waiting()).aside === 4, 'messages put aside', 30_000);
-    const pages = await Promise.all(
-      ['/messages/stats', '/messages/health', '/metrics', '/messages/m0'].map(async (path) =>
-        (await nodeRed.request(path)).text(),
-      ),
+    const long = textMessage('long', 1, { textBody: 'x'.repeat(2_001) });
+    await rig.publish([...messagesFor(20, 2), textMessage('stranger', 9), long]);
+    await until(async () => (await rig.waiting()).aside === 5, 'messages put aside', 30_000);
+    const aside = JSON.stringify(await rig.putAside());
+    const firstTokens = rig.genesys.tokens.map(({ value }) => value);
+    rig.genesys.setSecret('another', 'client-o2');
+    rig.genesys.revokeTokens();
+    await service.close();
+    await rig.publish([textMessage('late', 3), ...messagesFor(4, 2, 100)]);
+    await until(() => /invalid_client/.test(nodeRed.log()), 'refused credentials', 30_000);
+    await Promise.all([rig.redis!.kill(), rig.rabbit.kill()]);
+    await until(() => /Redis is gone/.test(nodeRed.log()), 'that Redis is missed', 30_000);
+    await rig.rabbit.start();
+    await rig.redis!.restart();
+    await until(
+      async () => (await rig.nodeOf(nodeRed, 'contact-queue-in')).state === 'connected',
+      'a consumer',
+      60_000,
     );
+    const headers = { Authorization: 'Bearer canary-monitor' };
+    const paths = [
+      '/messages/stats',
+      '/messages/health',
+      '/metrics',
+      '/messages/m0',
+      '/logs?limit=1000&level=trace',
+      '/flows',
+    ];
+    const pages = await Promise.all(paths.map(async (path) => (await nodeRed.request(path, { headers })).text()));
     const told = [...(await rig.told()).values()];
-    const everything = [nodeRed.log(), ...pages, JSON.stringify(await rig.putAside()), JSON.stringify(told)].join('\n');
+    const everything = [nodeRed.log(), ...pages, aside, JSON.stringify(told)].join('\n');
     const secrets = [
       'secret-o1',
       'secret-o2',
-      'webhook-secret-of-all',
+      'webhook-secret',
+      'canary-',
+      ...firstTokens,
       ...rig.genesys.tokens.map(({ value }) => value),
-      ...[1, 2].map((n) => `webhook-secret-o${n}`),
     ];
+    assert.ok(firstTokens.length >= 2);
     assert.deepEqual(
       secrets.filter((secret) => everything.includes(secret)),
       [],
     );
+    assert.deepEqual(service.authorizations, new Set(['Bearer canary-service']));
   });
 
   it('takes what Genesys posts in time under load, each thing once, and nothing that is forged', async () => {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ConfirmChannel, ConsumeMessage } from 'amqplib';
@@ -22,13 +24,24 @@ export interface PutAside {
   headers: Record<string, unknown>;
 }
 
+/** A service that knows the tenants. */
+export interface TenantService {
+  url: string;
+  /** The headers of the requests so far. */
+  authorizations: ReadonlySet<string | undefined>;
+  close(): Promise<void>;
+}
+
 /** What a rig is made of. */
 export interface RigOptions {
   organizations: number;
   /** Calls a minute for each organization; default 60,000. */
   rateLimitPerMinute?: number;
+  /** Of single organizations, by id. */
+  limits?: Record<string, number>;
   /** Path of `redis-server`; without it each Node-RED keeps its state on disk. */
   redisProgram?: string;
+  redisPassword?: string;
   simulator?: GenesysSimulatorOptions;
   /** Properties of nodes of the example, by type. */
   properties?: Record<string, Record<string, unknown>>;
@@ -42,6 +55,7 @@ export class MessagesRig {
   readonly genesys: GenesysSimulator;
   private readonly folder = mkdtempSync(join(tmpdir(), 'messages-rig-'));
   private readonly options: RigOptions;
+  private readonly services: (() => Promise<void>)[] = [];
   /** Bodies that were published, by message id. */
   readonly published = new Map<string, Record<string, unknown>>();
 
@@ -53,8 +67,8 @@ export class MessagesRig {
     this.redis = parts.redis;
     this.genesys = parts.genesys;
     this.options = options;
-    const { organizations, rateLimitPerMinute = 60_000 } = options;
-    writeFileSync(this.tenantsFile, simulatedTenants(this.genesys.url, organizations, rateLimitPerMinute));
+    const { organizations, rateLimitPerMinute = 60_000, limits } = options;
+    writeFileSync(this.tenantsFile, simulatedTenants(this.genesys.url, organizations, rateLimitPerMinute, limits));
   }
 
   static async start(options: RigOptions): Promise<MessagesRig> {
@@ -62,7 +76,7 @@ export class MessagesRig {
     const [genesys, rabbit, redis] = await Promise.all([
       startGenesysSimulator({ rateLimitPerMinute: Number.POSITIVE_INFINITY, organizations, ...options.simulator }),
       startRabbitMq(),
-      options.redisProgram ? startRedis({ program: options.redisProgram, appendOnly: true }) : undefined,
+      options.redisProgram ? startRedis(redisOptions(options.redisProgram, options.redisPassword)) : undefined,
     ]);
     const rig = new MessagesRig({ genesys, rabbit, redis }, options);
     // Those who listen to the exchange must be there before the first event.
@@ -77,6 +91,24 @@ export class MessagesRig {
 
   get tenantsFile(): string {
     return join(this.folder, 'tenants.json');
+  }
+
+  /** Serves the tenants of the file over HTTP. */
+  async startTenantService(): Promise<TenantService> {
+    const { tenants } = JSON.parse(readFileSync(this.tenantsFile, 'utf8')) as { tenants: Record<string, unknown> };
+    const authorizations = new Set<string | undefined>();
+    const server = createServer(({ url = '', headers }, response) => {
+      authorizations.add(headers.authorization);
+      const tenant = tenants[url.split('/')[3] ?? ''];
+      response.writeHead(tenant ? 200 : 404, { 'Content-Type': 'application/json' }).end(JSON.stringify(tenant ?? {}));
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const close = async () => {
+      server.closeAllConnections();
+      server.close();
+    };
+    this.services.push(close);
+    return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, authorizations, close };
   }
 
   /** Starts one more Node-RED with the example. */
@@ -220,6 +252,7 @@ export class MessagesRig {
 
   async close(): Promise<void> {
     await Promise.all(this.nodeReds.map((nodeRed) => nodeRed.stop()));
+    await Promise.all(this.services.map((close) => close()));
     await this.genesys.close();
     await this.rabbit.close();
     await this.redis?.close();
@@ -243,4 +276,8 @@ export class MessagesRig {
       return values;
     });
   }
+}
+
+function redisOptions(program: string, password: string | undefined) {
+  return { program, appendOnly: true, ...(password === undefined ? {} : { password }) };
 }

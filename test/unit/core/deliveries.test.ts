@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createClock } from '@sinonjs/fake-timers';
 import { beforeEach, describe, it } from 'mocha';
 import type { Clock, Timer } from '../../../lib/core/clock';
-import { type DeliveryOutcome, DeliverySource, settleDelivery } from '../../../lib/core/deliveries';
+import { type DeliveryOutcome, DeliverySource, settleDelivery, sourceLoad } from '../../../lib/core/deliveries';
 import { ContactError } from '../../../lib/core/errors';
 
 describe('a delivery', () => {
@@ -41,6 +41,20 @@ describe('a delivery', () => {
   it('that a message does not carry is not settled', () => {
     assert.equal(settleDelivery({}, { kind: 'acknowledge' }), false);
     assert.equal(settleDelivery({ delivery: { id: 'made up' } }, { kind: 'acknowledge' }), false);
+  });
+
+  it('tells how busy its source is, as long as it is open and the source has a limit', () => {
+    const limited = source({ capacity: 5 });
+    const [first, second] = [limited.open('a'), limited.open('b')];
+    assert.deepEqual(sourceLoad({ delivery: first }), { open: 2, capacity: 5 });
+    settleDelivery({ delivery: first }, { kind: 'acknowledge' });
+    assert.equal(sourceLoad({ delivery: first }), undefined);
+    assert.deepEqual(sourceLoad({ delivery: second }), { open: 1, capacity: 5 });
+    const unlimited = source();
+    assert.equal(sourceLoad({ delivery: unlimited.open('c') }), undefined);
+    assert.equal(sourceLoad({ payload: 'none' }), undefined);
+    limited.close();
+    unlimited.close();
   });
 
   it('that nobody settles in time goes back to its source, and is counted', () => {

@@ -120,8 +120,16 @@ export function simulated(id: string): OrganizationOptions {
   };
 }
 
-/** A file of tenants `t1`, `t2` and so on, each with the organization of {@link simulated} with the same number. */
-export function simulatedTenants(genesysUrl: string, count: number, rateLimitPerMinute: number): string {
+/**
+ * A file of tenants `t1`, `t2` and so on, each with the organization of {@link simulated} with the same number. Some may
+ * have a limit of their own, by id.
+ */
+export function simulatedTenants(
+  genesysUrl: string,
+  count: number,
+  rateLimitPerMinute: number,
+  limits: Record<string, number> = {},
+): string {
   const tenants = Object.fromEntries(
     Array.from({ length: count }, (_, index) => {
       const id = `o${index + 1}`;
@@ -132,7 +140,7 @@ export function simulatedTenants(genesysUrl: string, count: number, rateLimitPer
         clientSecret: `secret-${id}`,
         integrationId: `integration-${id}`,
         webhookSecret: `webhook-secret-${id}`,
-        rateLimitPerMinute,
+        rateLimitPerMinute: limits[id] ?? rateLimitPerMinute,
       };
       return [`t${index + 1}`, { organizations: { [id]: organization } }];
     }),

@@ -294,7 +294,7 @@ describe('message sender', () => {
     for (const tenant of [1, 2]) {
       waiting.push(harness.submit(textMessage(`first-${tenant}`, tenant), true, harness.sender, busy));
     }
-    await until(() => harness.sender.all().every(({ isSlow }) => isSlow));
+    await until(() => harness.sender.all().filter(({ isSlow }) => isSlow).length === 2);
     const outcomes = { 1: 0, 2: 0 };
     for (let n = 0; n < 10; n += 1) {
       for (const tenant of [1, 2] as const) {
@@ -332,8 +332,8 @@ describe('message sender', () => {
     const before = harness.genesys.requests.statuses[503] ?? 0;
     // Those that were on their way when it opened have come back: from here on every call is a probe.
     harness.genesys.faults.clear();
-    fail('hang', 1);
-    await until(() => harness.genesys.faults.active[0]?.hits === 1);
+    const probe = fail('hang', 1);
+    await until(() => probe.hits === 1);
     assert.equal(harness.sender.all()[0]?.snapshot().inFlight, 1);
     const { total } = harness.genesys.requests;
     await new Promise((resolve) => setTimeout(resolve, 300));
