@@ -243,7 +243,7 @@ describe('the example of Genesys messages, with RabbitMQ and Redis', function ()
     await until(async () => (await rig.waiting()).aside === 5, 'messages put aside', 30_000);
     const aside = JSON.stringify(await rig.putAside());
     const firstTokens = rig.genesys.tokens.map(({ value }) => value);
-    rig.genesys.setSecret('another', 'client-o2');
+    rig.genesys.setSecret('another', 'client-o1');
     rig.genesys.revokeTokens();
     await service.close();
     await rig.publish([textMessage('late', 3), ...messagesFor(4, 2, 100)]);
