@@ -13,6 +13,11 @@ export interface LeaseOptions {
   owner: string;
   /** How long a lease lasts when its holder does not renew it, in milliseconds; it is renewed three times as often. */
   durationMs: number;
+  /**
+   * Whether a word that the lease is free stays in the store when it is given back, for those who wait for it; true when
+   * left out. Without it nothing stays.
+   */
+  leavesWord?: boolean;
   onChange?(held: boolean): void;
   clock?: Clock;
   logger?: Logger;
@@ -32,6 +37,8 @@ interface LeaseRecord {
  * have been over: the holder writes it again, and nobody else takes it meanwhile.
  */
 export class Lease {
+  /** Goes up when someone else may have had the lease: whoever had it in an earlier term must look anew. */
+  term = 0;
   private readonly options: Required<LeaseOptions>;
   private timer: Timer | undefined;
   private ticking: Promise<void> | undefined;
@@ -44,7 +51,7 @@ export class Lease {
   private closed = false;
 
   constructor(options: LeaseOptions) {
-    this.options = { clock: systemClock, logger: silentLogger, onChange: () => {}, ...options };
+    this.options = { clock: systemClock, logger: silentLogger, leavesWord: true, onChange: () => {}, ...options };
   }
 
   /** Whether this process holds it now: false as soon as it was not renewed in time. */
@@ -62,16 +69,29 @@ export class Lease {
     return this.tick();
   }
 
+  /**
+   * Tries once to get it, and renews it from then on. False when someone else has it. Rejects when the store cannot be
+   * asked.
+   */
+  async take(): Promise<boolean> {
+    await this.attempt();
+    this.tell();
+    if (this.held) this.schedule();
+    return this.held;
+  }
+
   /** Gives it back and wants it no more. */
   async close(): Promise<void> {
     this.closed = true;
     this.options.clock.clearTimeout(this.timer);
     await this.ticking;
-    const { store, key, durationMs } = this.options;
-    if (this.mine === undefined) return;
-    const free: LeaseRecord = { renewal: this.mine.renewal + 1 };
+    const { store, key, durationMs, leavesWord } = this.options;
+    const { mine } = this;
+    if (mine === undefined) return;
+    const free: LeaseRecord = { renewal: mine.renewal + 1 };
     // A word that it is free, where silence could mean that the store has lost it.
-    await store.replace(key, this.mine, free, { expiresInMs: durationMs }).catch(() => false);
+    const end = leavesWord ? store.replace(key, mine, free, { expiresInMs: durationMs }) : store.remove(key, mine);
+    await end.catch(() => false);
     this.mine = undefined;
   }
 
@@ -96,6 +116,7 @@ export class Lease {
 
   private async attempt(): Promise<void> {
     if (this.mine && (await this.write(this.mine))) return;
+    this.term += 1;
     const found = asLease(await this.options.store.get(this.options.key));
     if (found?.owner === this.options.owner) {
       // From before a restart, or a renewal whose answer was lost.

@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from '../core/clock';
+import { Lease } from '../store/lease';
 import type { StateStore } from '../store/store';
 
 /** The store of the claims, and whether it can be relied upon. */
@@ -24,8 +25,15 @@ export interface CaseRecord {
   extrasAttemptedAt?: number;
 }
 
-/** Making a Case takes a few calls; whoever takes longer has died. */
-const CLAIM_MS = 180_000;
+/** The right to make the Case of a conversation. */
+export interface Claim {
+  /** False from the moment on when another process may have got it. */
+  readonly held: boolean;
+  release(): Promise<void>;
+}
+
+/** A claim is renewed three times as often; whoever does not do that has died. */
+const CLAIM_MS = 30_000;
 /** Records of Cases that nothing happened to for so long are let go. A look-up finds the Case again. */
 const KEPT_MS = 400 * 86_400_000;
 
@@ -38,6 +46,7 @@ export class CaseBook {
     /** This process. */
     private readonly owner: string,
     private readonly clock: Clock = systemClock,
+    private readonly claimMs = CLAIM_MS,
   ) {}
 
   async read(conversationId: string): Promise<CaseRecord> {
@@ -56,23 +65,19 @@ export class CaseBook {
     await this.store.set(this.key('case', conversationId), record, { expiresInMs: KEPT_MS });
   }
 
-  /**
-   * Claims a conversation for this process. Gives back what the claim was, to be given to {@link CaseBook.release};
-   * `undefined` when another process has it.
-   */
-  async claim(conversationId: string): Promise<object | undefined> {
+  /** Claims a conversation for this process; `undefined` when another process has it. */
+  async claim(conversationId: string): Promise<Claim | undefined> {
+    const { store, owner, clock, claimMs: durationMs } = this;
     const key = this.key('claim', conversationId);
-    const claim = { owner: this.owner, at: this.clock.now() };
-    const keeping = { expiresInMs: CLAIM_MS };
-    if (await this.store.add(key, claim, keeping)) return claim;
-    const other = await this.store.get(key);
-    // Our own from before we were killed, or one whose answer got lost on the way.
-    const isOurs = (other as { owner?: unknown } | undefined)?.owner === this.owner;
-    return isOurs && (await this.store.replace(key, other, claim, keeping)) ? claim : undefined;
-  }
-
-  async release(conversationId: string, claim: object): Promise<void> {
-    await this.store.remove(this.key('claim', conversationId), claim);
+    const lease = new Lease({ store, key, owner, durationMs, clock, leavesWord: false });
+    if (!(await lease.take())) return undefined;
+    const { term } = lease;
+    return {
+      get held() {
+        return lease.held && lease.term === term;
+      },
+      release: () => lease.close(),
+    };
   }
 
   /** The contact with this name, as far as it is known. */

@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock';
 import { ContactError } from '../core/errors';
-import type { CaseBook, CaseRecord, ClaimStore } from './case-book';
+import type { CaseBook, CaseRecord, Claim, ClaimStore } from './case-book';
 import { buildContent, type CaseContent } from './case-content';
 import { type CaseSettings, idFieldOf } from './case-settings';
 import type { ZohoClient } from './client';
@@ -53,6 +53,7 @@ export class CaseWork {
     private readonly conversation: CaseConversation,
     private readonly schema: CaseSchema,
     private record: CaseRecord,
+    private readonly claim: Claim,
     private readonly signal: AbortSignal,
   ) {
     this.content = this.build();
@@ -129,6 +130,7 @@ export class CaseWork {
     if (state.shared && state.alone && !this.isUnique) throw new Stop(alone(idFieldOf(settings)), 'all');
     for (let tries = 1; ; tries++) {
       const contactId = await contacts.get(this.signal);
+      this.checkClaim();
       await this.save({ ...this.record, attemptedAt: clock.now() });
       const contact = contactId === undefined ? {} : { Contact_Name: { id: contactId } };
       const record = await this.send('POST', '/Cases', { ...this.content.create, ...contact }, 'create a Case');
@@ -173,6 +175,7 @@ export class CaseWork {
     if (extrasAttemptedAt !== undefined && !(await extras.areThere(caseId, this.content, this.signal))) {
       this.waitUntil(extrasAttemptedAt + this.settledAfterMs, 'a request for its Notes was not answered');
     }
+    this.checkClaim();
     await this.save({ ...this.record, extrasAttemptedAt: clock.now() });
     const added = await extras.add(caseId, this.content, isFresh, this.signal).catch(async (thrown: unknown) => {
       if (thrown instanceof Stop && thrown.verdict.kind !== 'unknown') await this.forgetExtrasAttempt();
@@ -226,6 +229,11 @@ export class CaseWork {
   private waitUntil(time: number, answer: string): void {
     const waitMs = time - this.tools.clock.now();
     if (waitMs > 0) throw later('make a Case', answer, 'It is looked for again after a while.', waitMs);
+  }
+
+  /** After a long pause of this process another one may have begun with the same. */
+  private checkClaim(): void {
+    if (!this.claim.held) throw later('make a Case', 'the claim was lost', 'It is tried again by itself.', 1_000);
   }
 
   /** Without a shared store other processes may be about to add the same Notes: the first of them does. */

@@ -24,6 +24,8 @@ export interface CaseWriterOptions {
   owner: string;
   state: ClaimStore;
   settings: CaseSettings;
+  /** After so long the work of a process that has died is taken over by another one, in milliseconds; default 30,000. */
+  claimMs?: number;
   clock?: Clock;
   logger?: Logger;
 }
@@ -52,11 +54,11 @@ export class CaseWriter {
   private readonly running = new Map<string, Promise<unknown>>();
 
   constructor(options: CaseWriterOptions) {
-    const { client, account, owner, state, settings, clock = systemClock, logger = silentLogger } = options;
+    const { client, account, owner, state, settings, claimMs, clock = systemClock, logger = silentLogger } = options;
     const lessons = new Lessons();
     const finder = new Finder(client, clock);
     this.logger = quietLogger(logger, clock);
-    this.book = new CaseBook(state.store, account, owner, clock);
+    this.book = new CaseBook(state.store, account, owner, clock, claimMs);
     this.schemas = new SchemaReader(client, clock);
     this.tools = {
       client,
@@ -125,9 +127,9 @@ export class CaseWriter {
       const since = await this.doneBefore(conversation, content);
       if (since) return since;
       const record = await this.book.read(conversation.id);
-      return await new CaseWork(this.tools, conversation, schema, record, signal).run();
+      return await new CaseWork(this.tools, conversation, schema, record, claim, signal).run();
     } finally {
-      await this.book.release(conversation.id, claim);
+      await claim.release();
     }
   }
 

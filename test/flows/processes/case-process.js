@@ -51,6 +51,7 @@ const writer = new CaseWriter({
   client: account.client,
   account: account.key,
   owner: settings.owner,
+  claimMs: 1_500,
   state,
   settings: {
     subjectPrefix: 'Cody Chat -',

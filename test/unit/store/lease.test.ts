@@ -121,6 +121,34 @@ describe('lease', () => {
     assert.deepEqual(changes, ['one has it']);
   });
 
+  it('can be tried for once: it is got and renewed, or left alone', async () => {
+    const take = async (owner: string) => {
+      const created = new Lease({ store, key: 'claim', owner, durationMs: DURATION, clock, leavesWord: false });
+      leases.push(created);
+      return { lease: created, taken: await created.take() };
+    };
+    const one = await take('one');
+    const other = await take('other');
+    await time.tickAsync(10 * DURATION);
+    assert.deepEqual([one.taken, one.lease.held, other.taken, other.lease.held], [true, true, false, false]);
+    await one.lease.close();
+    assert.equal(values.size, 0);
+    assert.equal((await take('another')).taken, true);
+    const away = new ContactError('UNREACHABLE', { attempted: 'use the state store' });
+    store.add = () => Promise.reject(away);
+    values.clear();
+    await assert.rejects(take('last'), away);
+  });
+
+  it('counts a new term when someone else may have had it', async () => {
+    const one = await lease('one');
+    await time.tickAsync(10 * DURATION);
+    assert.equal(one.term, 1);
+    values.clear();
+    await time.tickAsync(DURATION);
+    assert.deepEqual([one.held, one.term], [true, 2]);
+  });
+
   it('works on the clock of the machine', async () => {
     const real = new Lease({ store: new MemoryStore(systemClock), key: 'a', owner: 'one', durationMs: 50 });
     await real.start();

@@ -7,6 +7,7 @@ import {
   type ZohoOptions,
   type ZohoSimulator,
 } from '../../simulators/zoho';
+import { until } from '../until';
 import { CaseProcess, conversation, type ProcessOptions } from './harness';
 
 const COQL = { scopes: [...defaultZoho.scopes, 'ZohoCRM.coql.READ'] };
@@ -207,6 +208,37 @@ describe('case writer', () => {
       });
     });
   }
+
+  it('takes over from a process that has died, when its claim is over', async () => {
+    await start(NOT_UNIQUE);
+    const values: MemoryValues = new Map();
+    const dead = process({ values, owner: 'dead', shared: true, timeoutMs: 60_000, claimMs: 300 });
+    zoho.fail({ method: 'POST', path: /v8\/Cases$/, answer: 'hang' });
+    void dead.write(conversation('abc'));
+    await zoho.api.until(() => zoho.api.counts['POST /crm/v8/Cases'] === 1);
+    const next = process({ values, owner: 'next', shared: true, timeoutMs: 300, claimMs: 300 });
+    assert.equal((await next.write(conversation('abc'))).verdict.kind, 'busy');
+    // It is not heard of any more.
+    dead.state.store.replace = async () => false;
+    await next.settle(conversation('abc'), 50);
+    assert.equal(zoho.cases.length, 1);
+  });
+
+  it('makes no Case when it has lost its claim while it was looking for one', async () => {
+    await start(NOT_UNIQUE);
+    const values: MemoryValues = new Map();
+    const slow = process({ values, owner: 'slow', shared: true, timeoutMs: 5_000, claimMs: 150 });
+    zoho.fail({ path: /coql/, body: /Contacts/, answer: { delayMs: 1_500 } });
+    const late = slow.write(conversation('abc'));
+    await until(() => zoho.api.log.filter(({ path }) => path.endsWith('coql')).length === 2, 'the second look-up');
+    values.clear();
+    const other = process({ values, owner: 'other', shared: true });
+    assert.equal((await other.write(conversation('abc'))).result?.action, 'created');
+    const { verdict, scope } = await late;
+    assert.deepEqual([verdict.kind, scope], ['busy', 'one']);
+    assert.equal((await slow.settle(conversation('abc'))).verdict.kind, 'duplicate');
+    assert.equal(zoho.cases.length, 1);
+  });
 
   it('makes one Case for each of many conversations under random failures', async () => {
     await start(NOT_UNIQUE);

@@ -49,6 +49,7 @@ export interface ProcessOptions {
   values?: MemoryValues;
   shared?: boolean;
   timeoutMs?: number;
+  claimMs?: number;
 }
 
 /** One process that makes Cases. */
@@ -58,7 +59,7 @@ export class CaseProcess {
   readonly state: { store: MemoryStore; shared: boolean; alone: boolean };
 
   constructor(zoho: ZohoSimulator, options: ProcessOptions = {}) {
-    const { settings, owner = 'one', values, shared = false, timeoutMs = 500 } = options;
+    const { settings, owner = 'one', values, shared = false, timeoutMs = 500, claimMs } = options;
     this.state = { store: new MemoryStore(undefined, values), shared, alone: false };
     const { clientId, clientSecret, refreshToken } = defaultZoho;
     this.account = new ZohoAccount({
@@ -77,6 +78,7 @@ export class CaseProcess {
       owner,
       state: this.state,
       settings: { ...SETTINGS, ...settings },
+      ...(claimMs === undefined ? {} : { claimMs }),
     });
   }
 
