@@ -1,5 +1,5 @@
 import { type Clock, delay, systemClock } from '../core/clock';
-import { type ContactError, toContactError } from '../core/errors';
+import { type ContactError, describe, toContactError } from '../core/errors';
 import { type Logger, silentLogger } from '../core/log';
 import { quietLogger } from '../core/quiet-logger';
 import { Lease } from '../store/lease';
@@ -119,6 +119,10 @@ export class CodyPoller {
 
   private async run(): Promise<void> {
     const { signal } = this.stopping;
+    // A process that waits for its turn remembers the start as well: it may be the only one left to know it.
+    await this.readMark().catch((thrown: unknown) => {
+      this.logger.debug(`The start could not be read: ${describe(thrown)}`);
+    });
     await this.lease?.start();
     while (!signal.aborted) {
       if (this.isPolling) await this.tryToPoll();
@@ -145,6 +149,12 @@ export class CodyPoller {
   }
 
   private async load(): Promise<void> {
+    await this.readMark();
+    if (!this.settings.dryRun) await this.book.load();
+    this.isLoaded = true;
+  }
+
+  private async readMark(): Promise<void> {
     const { startFrom, dryRun } = this.settings;
     const { state, local, scope } = this.options;
     // Cody counts seconds: what began in this very second counts.
@@ -152,8 +162,6 @@ export class CodyPoller {
     const stores = state.store === local ? [local] : [state.store, local];
     if (startFrom === 'now') this.mark = dryRun ? now : await startMark(stores, scope, now);
     else this.mark = startFrom === 'all' ? 0 : startFrom.date;
-    if (!dryRun) await this.book.load();
-    this.isLoaded = true;
   }
 
   /** Finds conversations that were not there before. */

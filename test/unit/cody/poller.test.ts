@@ -240,16 +240,34 @@ describe('poller of Cody', () => {
   });
 
   describe('with several processes', () => {
+    const until = async (condition: () => boolean) => {
+      for (let step = 0; step < 2_000 && !condition(); step++) {
+        await world.pass(1_000);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      assert.ok(condition());
+    };
+
+    it('from now on remembers the start in those that wait, too, for when the shared store is lost', async () => {
+      const settings = { startFrom: 'now' as const };
+      const one = world.poller(settings, { owner: 'one', shared: true }).acknowledging();
+      one.poller.start();
+      await until(() => one.poller.isPolling);
+      const other = world.poller(settings, { owner: 'other', shared: true }).acknowledging();
+      other.poller.start();
+      await until(() => other.poller.lease!.holder === 'one');
+      const id = world.cody.chat();
+      await one.poller.close();
+      world.values.clear();
+      await until(() => other.ids.includes(id));
+      const end = other.poller.close();
+      await world.pass(10_000);
+      await end;
+    });
+
     it('lets one of them poll, and another take over when that one ends', async () => {
       const [one, other] = ['one', 'other'].map((owner) => world.poller({}, { owner, shared: true }).acknowledging());
       for (const each of [one, other]) each!.poller.start();
-      const until = async (condition: () => boolean) => {
-        for (let step = 0; step < 2_000 && !condition(); step++) {
-          await world.pass(1_000);
-          await new Promise((resolve) => setImmediate(resolve));
-        }
-        assert.ok(condition());
-      };
       await until(() => one!.poller.isPolling || other!.poller.isPolling);
       const [holder, standby] = one!.poller.isPolling ? [one!, other!] : [other!, one!];
       const first = world.cody.chat();
