@@ -34,14 +34,14 @@ describe('the packed package', function () {
 
   after(() => rmSync(folder, { recursive: true, force: true }));
 
-  it('holds the compiled nodes with their files, the examples and the licence, and nothing else', () => {
+  it('holds the compiled nodes with their files, what the dialogs share, the examples and the licence, and nothing else', () => {
     for (const type of types) {
       for (const file of [`${type}.js`, `${type}.html`, `locales/en-US/${type}.json`, `locales/en-US/${type}.html`]) {
         assert.ok(packed.includes(`dist/nodes/${file}`), file);
       }
     }
     assert.deepEqual(
-      packed.filter((path) => !/^(dist\/(nodes|lib)|examples)\/|^(package\.json|LICENSE|README\.md)$/.test(path)),
+      packed.filter((path) => !/^(dist\/(nodes|lib)|examples|resources)\/|^(package\.json|LICENSE|README\.md)$/.test(path)),
       [],
     );
     assert.deepEqual(

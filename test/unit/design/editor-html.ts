@@ -1,4 +1,5 @@
 import ts from 'typescript';
+import { type Declared, declaredDialogs } from './declared-dialogs';
 
 /** What the html of a node says, as the checker of the Flow Library would find it: by reading, not by running. */
 export interface EditorHtml {
@@ -22,10 +23,14 @@ export interface EditorHtml {
   keys: string[];
   /** What the script puts in front of a key that it makes up as it runs: `es-connection.test.`. */
   keyPrefixes: string[];
+  /** The dialogs that it declares for the shared script. */
+  declared: Declared[];
 }
 
-/** Reads the html of a node. */
-export function readEditorHtml(html: string): EditorHtml {
+/** Reads the html of a node, with the dialog that the shared script makes of its declaration. */
+export function readEditorHtml(source: string): EditorHtml {
+  const declared = declaredDialogs(source);
+  const html = [source, ...declared.map(({ html: made }) => made)].join('\n');
   const scripts = [...html.matchAll(/<script\s+type="text\/javascript"\s*>([\s\S]*?)<\/script>/g)].map(
     ([, code]) => code ?? '',
   );
@@ -43,10 +48,16 @@ export function readEditorHtml(html: string): EditorHtml {
       keysInAttributes(label).map((key) => ({ field: field ?? '', key })),
     ),
     keys: keysInAttributes(html),
-    keyPrefixes: [],
+    keyPrefixes: declared.flatMap(prefixesOf),
+    declared,
   };
   for (const script of scripts) readScript(script, found);
   return found;
+}
+
+/** What the shared script puts in front of the keys that it makes up: the results of a test, the sentences of a check. */
+function prefixesOf({ type, declaration, usesOwnSentences }: Declared): string[] {
+  return [...(declaration.test ? [`${type}.test.`] : []), ...(usesOwnSentences ? [`${type}.problem.`] : [])];
 }
 
 /** `data-i18n="key"` or `data-i18n="[placeholder]key;[title]key"`. */

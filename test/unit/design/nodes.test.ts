@@ -3,8 +3,10 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT } from '../../services/node-red';
 import { filesBelow, manifest, read, readJson, types } from './checkout';
+import type { DeclaredProperty } from './declared-dialogs';
 import { type EditorHtml, readEditorHtml } from './editor-html';
 import { readExamples } from './examples';
+import { type NumberBounds, runtimeNumbers } from './runtime-fields';
 
 const FLOW_NODE_MEMBERS = ['category', 'color', 'defaults', 'icon', 'inputs', 'outputs'];
 const CONFIG_NODE_MEMBERS = ['category', 'defaults'];
@@ -16,6 +18,12 @@ type Catalogue = Map<string, string>;
 
 const runtimeSources = [...filesBelow('nodes', '.ts'), ...filesBelow('lib', '.ts')].map(read).join('\n');
 const nodeRedTexts = flatten(readJson('node_modules/@node-red/nodes/locales/en-US/messages.json'));
+/** The script that all dialogs share. */
+const dialogScript = filesBelow('resources', '.mjs').map(read).join('\n');
+/** The texts that several nodes share are in the catalogue of this one. */
+const SHARED_NAMESPACE = '@contactflow/node-red-contact-center/contact-monitor';
+const DIALOG_PREFIX = 'contact-monitor.dialog.';
+const sharedTexts = flatten(readJson('nodes/locales/en-US/contact-monitor.json'));
 const exampleTypes = new Set(readExamples().flatMap(({ entries }) => entries.map(({ type }) => type)));
 
 describe('the nodes of the pack', () => {
@@ -75,6 +83,18 @@ describe('the status line', () => {
   });
 });
 
+describe('the texts that all dialogs share', () => {
+  it('are all used', () => {
+    const asked = new Set(types.flatMap((type) => readEditorHtml(read(`nodes/${type}.html`)).keys));
+    const isMentioned = (name: string) =>
+      dialogScript.includes(`'${name}'`) || dialogScript.includes(`'${name.split('.')[1]}'`);
+    const unused = [...sharedTexts.keys()]
+      .filter((key) => key.startsWith(DIALOG_PREFIX) && !asked.has(`${SHARED_NAMESPACE}:${key}`))
+      .filter((key) => !isMentioned(key.slice(DIALOG_PREFIX.length)));
+    assert.deepEqual(unused, []);
+  });
+});
+
 for (const type of types) {
   describe(`the node ${type}`, () => {
     let html: EditorHtml;
@@ -129,6 +149,19 @@ for (const type of types) {
       );
     });
 
+    it('shows at once only what nearly everybody fills in', () => {
+      const [dialog] = html.declared;
+      assert.ok((dialog?.declaration.fields.filter(({ when }) => !when).length ?? 0) <= 5);
+    });
+
+    it('refuses in its dialog the numbers that the runtime refuses, and no others', () => {
+      const [dialog] = html.declared;
+      const wrong = runtimeNumbers(type).filter(
+        (bounds) => dialog?.defaults[bounds.name] && !agree(dialog.defaults[bounds.name]?.validate, bounds),
+      );
+      assert.deepEqual(wrong, []);
+    });
+
     it('shows every property and credential in the dialog', () => {
       const prefix = isConfig ? 'node-config-input-' : 'node-input-';
       const shown = (name: string) =>
@@ -149,6 +182,7 @@ for (const type of types) {
     it('uses only texts that are there', () => {
       const missing = html.keys.filter((key) => {
         const [namespace, name] = key.includes(':') ? key.split(':') : [undefined, key];
+        if (namespace === SHARED_NAMESPACE) return !sharedTexts.has(name ?? '');
         if (namespace === 'node-red') return !nodeRedTexts.has(name ?? '');
         return namespace !== undefined || !catalogue.has(key);
       });
@@ -163,6 +197,9 @@ for (const type of types) {
           !html.keys.includes(key) &&
           !html.keyPrefixes.some((prefix) => key.startsWith(prefix)) &&
           !key.startsWith('contact-monitor.status.') &&
+          !key.startsWith(DIALOG_PREFIX) &&
+          !dialogScript.includes(key) &&
+          !dialogScript.includes(`${key.slice(0, key.lastIndexOf('.'))}.\${`) &&
           !runtimeSources.includes(key),
       );
       assert.deepEqual(unused, []);
@@ -194,6 +231,14 @@ for (const type of types) {
 
     it('is used in an example', () => assert.ok(exampleTypes.has(type)));
   });
+}
+
+/** Whether a check of a dialog draws the line where the runtime does. */
+function agree(validate: DeclaredProperty['validate'], { min, max, isWhole }: NumberBounds): boolean {
+  if (!validate) return false;
+  const accepts = (value: number) => validate.call({ _: (key: string) => key }, String(value), {}) === true;
+  const step = isWhole ? 1 : min / 2 || 0.01;
+  return accepts(min) && accepts(max) && !accepts(min - step) && !accepts(max + step) && accepts(min + 0.5) !== isWhole;
 }
 
 function mentions(text: string, words: string): boolean {
