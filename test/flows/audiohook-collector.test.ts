@@ -263,7 +263,7 @@ describe('the AudioHook collector', function () {
         return ((await ask('/_search?size=0&track_total_hits=true')) as { hits: { total: { value: number } } }).hits
           .total.value;
       };
-      await until(async () => (await count()) >= run.sent, 'all events', 60_000);
+      await until(async () => (await count()) >= run.sent, 'all events', 180_000);
       await until(async () => {
         const { queued, inFlight } = await books();
         return queued + inFlight === 0;
