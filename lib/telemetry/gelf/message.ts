@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import type { Attributes, EventSignal, LogSignal } from '../signals';
 
 /** Syslog severities, which is what GELF counts in. */
-const SEVERITIES: Record<string, number> = { fatal: 2, error: 3, warn: 4, info: 6, debug: 7, trace: 7 };
+const SEVERITIES = new Map(Object.entries({ fatal: 2, error: 3, warn: 4, info: 6, debug: 7, trace: 7 }));
 const EVENT_SEVERITY = 6;
 const LONGEST_SHORT_MESSAGE = 250;
 /** What Graylog makes fields of; a name outside of it costs the whole message. */
@@ -21,7 +21,7 @@ export function gelfMessage(signal: LogSignal | EventSignal, application: string
     short_message: short,
     ...(short === text ? {} : { full_message: text }),
     timestamp: signal.at / 1_000,
-    level: signal.kind === 'log' ? (SEVERITIES[signal.level] ?? EVENT_SEVERITY) : EVENT_SEVERITY,
+    level: signal.kind === 'log' ? (SEVERITIES.get(signal.level) ?? EVENT_SEVERITY) : EVENT_SEVERITY,
     ...additionalFields({
       application,
       ...(signal.kind === 'event' ? { event: signal.name } : {}),
