@@ -81,6 +81,8 @@ export interface PollerCounters {
   pollMs: number;
   /** Conversations on the pages of the latest poll. */
   foundInLastPoll: number;
+  /** Calls of the account during the latest poll and what it has read of the history. */
+  callsInLastPoll: number;
   /** Looks at the messages of a conversation. */
   looks: number;
   emitted: number;

@@ -27,6 +27,7 @@ export class CodyPoller {
     lastPollMs: 0,
     pollMs: 0,
     foundInLastPoll: 0,
+    callsInLastPoll: 0,
     looks: 0,
     emitted: 0,
     processed: 0,
@@ -106,6 +107,7 @@ export class CodyPoller {
   /** One poll: what is new is found, what is due is looked at, and the rest of the time goes to the history. */
   async poll(): Promise<void> {
     const began = this.clock.now();
+    const { calls } = this.client.counters;
     this.nextPollAt = began + this.settings.intervalMs;
     this.counters.foundInLastPoll = 0;
     if (!this.isLoaded) await this.load();
@@ -115,6 +117,7 @@ export class CodyPoller {
     this.counters.lastPollMs = this.clock.now() - began;
     this.counters.pollMs += this.counters.lastPollMs;
     await this.goOnWithHistory();
+    this.counters.callsInLastPoll = this.client.counters.calls - calls;
   }
 
   private async run(): Promise<void> {

@@ -103,6 +103,7 @@ function metricsOf({ counters, book, looks, client: { counters: calls } }: CodyP
     counter('contact_center_cody_calls_total', 'Calls of the API.', calls.calls),
     counter('contact_center_cody_call_seconds_total', 'How long all calls took.', calls.tookMs / 1_000),
     counter('contact_center_cody_rate_limit_hits_total', 'Calls that were one too many.', calls.rateLimitHits),
+    gauge('contact_center_cody_calls_in_last_poll', 'Calls during the latest poll.', counters.callsInLastPoll),
     gauge('contact_center_cody_watched', 'Conversations that are looked at again.', book.size),
     gauge('contact_center_cody_in_flow', 'Conversations that the flow has not settled.', looks.underWay),
     gauge('contact_center_cody_stalled', 'Whether nothing in the flow moves.', looks.deliveries.stalled ? 1 : 0),

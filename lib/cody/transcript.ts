@@ -94,9 +94,11 @@ export function measure(messages: readonly CodyMessage[]): ConversationMetrics {
   };
 }
 
-/** The same for the same messages, whatever order they came in. */
+/** The same for the same messages, whatever order they came in: that of messages in the same second is a guess. */
 export function contentHash(messages: readonly CodyMessage[]): string {
-  const told = messages.map(({ id, content, machine, failed, createdAt }) => [id, content, machine, failed, createdAt]);
+  const told = messages
+    .toSorted((one, other) => (one.id < other.id ? -1 : 1))
+    .map(({ id, content, machine, failed, createdAt }) => [id, content, machine, failed, createdAt]);
   return createHash('sha256').update(JSON.stringify(told)).digest('base64url').slice(0, 22);
 }
 

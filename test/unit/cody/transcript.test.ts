@@ -113,6 +113,23 @@ describe('transcript', () => {
     assert.notEqual(contentHash([message(0)]), contentHash([message(0, { content: 'edited' })]));
   });
 
+  it('has the same hash in whatever order the messages came', () => {
+    const shuffled = messages.chain((given) => {
+      const written = given.map(({ seconds, ...parts }, number) =>
+        message(number, { ...parts, createdAt: AT + seconds * 1_000 }),
+      );
+      return fc.tuple(
+        fc.constant(written),
+        fc.shuffledSubarray(written, { minLength: written.length, maxLength: written.length }),
+      );
+    });
+    fc.assert(
+      fc.property(shuffled, fc.boolean(), ([written, arrived], newestFirst) => {
+        assert.equal(contentHash(inOrder(arrived, newestFirst)), contentHash(written));
+      }),
+    );
+  });
+
   it('emits what a flow needs, as plain JSON', () => {
     const conversation = { id: 'c', name: 'A question', botId: 'bot', createdAt: AT };
     const emitted = emittedConversation(conversation, [message(0), message(1)], 'UTC');

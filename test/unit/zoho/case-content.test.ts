@@ -7,10 +7,17 @@ import { conversation, SETTINGS } from './harness';
 const build = (transcript: string, settings: Partial<typeof SETTINGS> = {}) =>
   buildContent({ ...conversation('abc'), transcript }, { ...SETTINGS, ...settings }, undefined, new Lessons());
 
+/** Surrogates that stand alone. */
+const loneHalves = (text: string) =>
+  text.match(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g) ?? [];
+
 const message = fc
   .tuple(
     fc.constantFrom('User', 'Assistant'),
-    fc.string({ unit: fc.constantFrom('a', 'ä', '\u{1F600}', ' ', '\n', '\n\n', 'User [x]: '), maxLength: 3_000 }),
+    fc.string({
+      unit: fc.constantFrom('a', 'ä', '\u{1F600}', '\ud83d', '\ude00', '漢', '\u0000', ' ', '\n', '\n\n', 'User [x]: '),
+      maxLength: 3_000,
+    }),
   )
   .map(([speaker, text]) => `${speaker} [2026-01-15 10:00:00]: ${text}`);
 const transcripts = fc.array(message, { minLength: 1, maxLength: 60 }).map((messages) => messages.join('\n\n'));
@@ -26,6 +33,8 @@ describe('content of a Case', () => {
           const { update, subject, notes, attachment } = build(text, { note, longTranscript: long });
           const description = String(update['Description']);
           assert.ok(description.length <= 32_000 && subject.length <= 255);
+          const told = [description, ...notes.map(({ content }) => content)];
+          assert.ok(told.every((each) => loneHalves(each).length <= loneHalves(text).length));
           assert.ok(notes.every(({ title, content }) => title.length <= 120 && content.length <= 32_000));
           const isCut = description !== text;
           // What does not fit is whole somewhere else.
