@@ -41,7 +41,9 @@ describe('the packed package', function () {
       }
     }
     assert.deepEqual(
-      packed.filter((path) => !/^(dist\/(nodes|lib)|examples|resources)\/|^(package\.json|LICENSE|README\.md)$/.test(path)),
+      packed.filter(
+        (path) => !/^(dist\/(nodes|lib)|examples|resources)\/|^(package\.json|LICENSE|README\.md)$/.test(path),
+      ),
       [],
     );
     assert.deepEqual(

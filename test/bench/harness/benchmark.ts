@@ -17,6 +17,8 @@ export interface Measurement {
   heapBytes: number;
   /** Where that was measured. */
   latencyMs?: Latency;
+  /** Calls of a remote system, where they were counted. */
+  calls?: number;
 }
 
 /** One of the things that are compared, running in a process of its own and kept warm between its rounds. */
@@ -40,8 +42,8 @@ export interface Target {
    * takes for a latency.
    */
   against?: string;
-  /** `rate`: items a second. `cpu`: CPU microseconds an item. `p50`, `p95`: milliseconds for an item. */
-  figure: 'rate' | 'cpu' | 'p50' | 'p95';
+  /** `rate`: items a second. `cpu`: CPU microseconds an item. `p50`, `p95`: milliseconds for an item. `calls`: those of an item. */
+  figure: 'rate' | 'cpu' | 'p50' | 'p95' | 'calls';
   atLeast?: number;
   atMost?: number;
 }

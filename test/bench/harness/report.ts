@@ -1,12 +1,15 @@
 import type { Benchmark, Measurement, Target } from './benchmark';
-import { compare, isLatency, isReached, type Spread, spread } from './statistics';
+import { compare, isReached, type Spread, spread } from './statistics';
 
 const FIGURES: Record<Target['figure'], (item: string) => string> = {
   rate: (item) => `${item}s/s`,
   cpu: (item) => `CPU µs/${item}`,
   p50: () => 'p50 ms',
   p95: () => 'p95 ms',
+  calls: (item) => `calls/${item}`,
 };
+
+const DIGITS: Record<Target['figure'], number> = { rate: 0, cpu: 1, p50: 2, p95: 2, calls: 2 };
 
 /** What every contender took, round by round. */
 export type Rounds = ReadonlyMap<string, readonly Measurement[]>;
@@ -36,18 +39,20 @@ export function judge(targets: readonly Target[], rounds: Rounds): Outcome[] {
 /** The report that a person reads. */
 export function render({ title, item, items, rounds: count }: Benchmark, rounds: Rounds, outcomes: Outcome[]): string {
   const timed = [...rounds.values()].some((measured) => measured.some(({ latencyMs }) => latencyMs));
+  const counted = [...rounds.values()].some((measured) => measured.some(({ calls }) => calls));
   const contenders = [...rounds].map(([name, measured]) => [
     name,
     text(compare('rate', measured), 0),
     text(compare('cpu', measured), 1),
     ...(timed ? [text(compare('p50', measured), 2), text(compare('p95', measured), 2)] : []),
+    ...(counted ? [text(compare('calls', measured), 2)] : []),
     megabytes(measured.map(({ rssBytes }) => rssBytes)),
     megabytes(measured.map(({ heapBytes }) => heapBytes)),
   ]);
   const targets = outcomes.map(({ target, found, reached, cpuRatio }) => [
     `${target.contender}${target.against ? ` : ${target.against}` : ''}`,
     FIGURES[target.figure](item),
-    text(found, target.against || isLatency(target.figure) ? 2 : target.figure === 'rate' ? 0 : 1),
+    text(found, target.against ? 2 : DIGITS[target.figure]),
     target.atLeast === undefined ? `<= ${target.atMost}` : `>= ${target.atLeast}`,
     reached ? 'reached' : 'MISSED',
     cpuRatio ? text(cpuRatio, 2) : '',
@@ -56,7 +61,15 @@ export function render({ title, item, items, rounds: count }: Benchmark, rounds:
     `${title}: ${items} ${item}s a round, median (lowest … highest) of ${count} rounds`,
     '',
     table(
-      ['', `${item}s/s`, `CPU µs/${item}`, ...(timed ? ['p50 ms', 'p95 ms'] : []), 'RSS MB', 'heap MB'],
+      [
+        '',
+        `${item}s/s`,
+        `CPU µs/${item}`,
+        ...(timed ? ['p50 ms', 'p95 ms'] : []),
+        ...(counted ? [FIGURES.calls(item)] : []),
+        'RSS MB',
+        'heap MB',
+      ],
       contenders,
     ),
     '',

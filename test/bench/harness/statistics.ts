@@ -32,6 +32,7 @@ const FIGURES = {
   cpu: cpuPerItem,
   p50: ({ latencyMs }: Measurement) => latencyMs?.p50 ?? Number.NaN,
   p95: ({ latencyMs }: Measurement) => latencyMs?.p95 ?? Number.NaN,
+  calls: ({ calls, items }: Measurement) => (calls ?? Number.NaN) / items,
 };
 
 /** Whether a figure is a time, so that two of them are subtracted and not divided. */

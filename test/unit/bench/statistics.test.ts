@@ -111,6 +111,21 @@ describe('the arithmetic of the benchmarks', () => {
     assert.equal(text.match(/^b /gm)?.length, 1);
   });
 
+  it('counts the calls of an item where calls were counted', () => {
+    const counted = (calls: number): Measurement => ({ ...run(100, 1), calls });
+    const rounds = new Map([['a', [counted(200), counted(250), counted(200)]]]);
+    const targets = [{ contender: 'a', figure: 'calls' as const, atMost: 2 }];
+    const outcomes = judge(targets, rounds);
+    assert.deepEqual(
+      outcomes.map(({ reached, found }) => [reached, found.max]),
+      [[true, 2.5]],
+    );
+    const benchmark = { title: 'Title', item: 'event', items: 100, rounds: 3, targets, prepare: async () => [] };
+    const text = render(benchmark, rounds, outcomes);
+    assert.match(text, /^a +calls\/event +2\.00 \(2\.00 … 2\.50\) +<= 2 +reached/m);
+    assert.match(text, /calls\/event +RSS MB/);
+  });
+
   it('adds up the time of a function over all places it was called from, idle time left out', () => {
     const frame = (functionName: string, url: string) => ({ functionName, url, lineNumber: 9 });
     const profile: CpuProfile = {
