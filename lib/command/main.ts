@@ -9,6 +9,7 @@ interface Command {
 }
 
 const COMMANDS: Record<string, () => Command> = {
+  flows: () => require('./flows') as Command,
   user: () => require('./user') as Command,
   'zoho-token': () => require('./zoho-token') as Command,
 };

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
+import { mergeFlows } from '../../lib/command/flows';
 import { type Editor, openEditor } from '../services/editor';
-import { mergeFlows } from '../services/flows';
 import { type NodeRed, type NodeRedVersion, startNodeRed } from '../services/node-red';
 import { requireService } from '../services/requirements';
 import { read, types } from '../unit/design/checkout';

@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { mergeFlows } from '../services/flows';
+import { mergeFlows } from '../../lib/command/flows';
 import { type FlowEntry, type NodeRed, ROOT, startNodeRed } from '../services/node-red';
 import { type RunningSystem, SYSTEMS } from './demo-systems';
 

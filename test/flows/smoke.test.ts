@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mergeFlows } from '../services/flows';
+import { mergeFlows } from '../../lib/command/flows';
 import { type NodeRed, type NodeRedVersion, startNodeRed } from '../services/node-red';
 import { requireService } from '../services/requirements';
 import { environmentNames, readExamples } from '../unit/design/examples';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { mergeFlows } from '../../services/flows';
+import { mergeFlows } from '../../../lib/command/flows';
 import { type FlowEntry, ROOT } from '../../services/node-red';
 import { read, types } from './checkout';
 import { environmentNames, readExamples } from './examples';
