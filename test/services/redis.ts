@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { Redis } from 'ioredis';
+import { findProgram } from './programs';
 
 /** A Redis of a test's own: on a free port, with its own folder, so that it can be killed without hurting anyone. */
 export interface RedisServer {
@@ -40,10 +41,7 @@ process.on('exit', () => {
 
 /** The path of `redis-server`: that of REDIS_SERVER, or the first one in the path. */
 export function findRedis(): string | undefined {
-  const told = process.env['REDIS_SERVER'];
-  const folders = (process.env['PATH'] ?? '').split(delimiter);
-  const paths = told ? [told] : folders.map((folder) => join(folder, 'redis-server'));
-  return paths.find((path) => existsSync(path));
+  return findProgram('redis-server', 'REDIS_SERVER');
 }
 
 /** Starts a Redis and waits until it answers. */

@@ -5,6 +5,7 @@ import type { SkippableSuite } from '../commands/reporter';
 import { findAsterisk } from './asterisk';
 import { installNodeRed5, nodeRed5Installed } from './node-red-5';
 import { findPostgresql } from './postgresql';
+import { findProgram } from './programs';
 import { findRabbitMq } from './rabbitmq';
 import { findRedis } from './redis';
 
@@ -17,7 +18,10 @@ export type Service =
   | 'postgresql'
   | 'redis'
   | 'asterisk'
-  | 'rabbitmq';
+  | 'rabbitmq'
+  | 'prometheus'
+  | 'shellcheck'
+  | 'systemd';
 
 interface Requirement {
   /** Where it is: a path or an address; undefined when it is not there. */
@@ -70,6 +74,25 @@ const REQUIREMENTS: Record<Service, Requirement> = {
     find: findRabbitMq,
     required: true,
     absent: 'RabbitMQ is not installed: run test/services/up as root on Debian, or set RABBITMQ_SCRIPTS to its folder.',
+  },
+  // The programs prometheus and promtool come together.
+  prometheus: {
+    find: () => findProgram('promtool', 'PROMTOOL'),
+    required: true,
+    absent:
+      'Prometheus is not installed: run test/services/up as root on Debian, or set PROMTOOL to the path of promtool.',
+  },
+  shellcheck: {
+    find: () => findProgram('shellcheck', 'SHELLCHECK'),
+    required: true,
+    absent: 'shellcheck is not installed: run test/services/up as root on Debian, or set SHELLCHECK to its path.',
+  },
+  // Its checks run without it being the first process.
+  systemd: {
+    find: () => findProgram('systemd-analyze', 'SYSTEMD_ANALYZE'),
+    required: true,
+    absent:
+      'systemd-analyze is not installed: run test/services/up as root on Debian, or set SYSTEMD_ANALYZE to its path.',
   },
 };
 
