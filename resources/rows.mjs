@@ -166,9 +166,9 @@ function line({
     `<label for="${target}">${icon(sign)} <span ${words}></span></label>`,
     '<div class="contact-dialog-value">',
     `<div class="contact-dialog-control${isMeasured ? ' contact-dialog-measured' : ''}">${control}</div>`,
-    below,
-    `<div class="contact-dialog-note" id="${id}-note"></div>`,
     `<div class="contact-dialog-problem" id="${id}-problem" aria-live="polite"></div>`,
+    `<div class="contact-dialog-note" id="${id}-note"></div>`,
+    below,
     '</div></div>',
   ].join('');
 }

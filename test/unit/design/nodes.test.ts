@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT } from '../../services/node-red';
+import { type Catalogue, flatten, readCatalogue, unexplained } from './catalogues';
 import { filesBelow, manifest, read, readJson, types } from './checkout';
 import type { DeclaredProperty } from './declared-dialogs';
 import { type EditorHtml, readEditorHtml } from './editor-html';
@@ -13,9 +14,6 @@ const CONFIG_NODE_MEMBERS = ['category', 'defaults'];
 /** Names that the runtime keeps for itself. */
 const RESERVED = /^(id|type|wires|inputs|outputs|.)$/;
 
-/** All text of a catalogue, by its key: `es-bulk-out.label.index`. */
-type Catalogue = Map<string, string>;
-
 const runtimeSources = [...filesBelow('nodes', '.ts'), ...filesBelow('lib', '.ts')].map(read).join('\n');
 const nodeRedTexts = flatten(readJson('node_modules/@node-red/nodes/locales/en-US/messages.json'));
 /** The script that all dialogs share. */
@@ -23,7 +21,7 @@ const dialogScript = filesBelow('resources', '.mjs').map(read).join('\n');
 /** The texts that several nodes share are in the catalogue of this one. */
 const SHARED_NAMESPACE = '@contactflow/node-red-contact-center/contact-monitor';
 const DIALOG_PREFIX = 'contact-monitor.dialog.';
-const sharedTexts = flatten(readJson('nodes/locales/en-US/contact-monitor.json'));
+const sharedTexts = readCatalogue('contact-monitor');
 const exampleTypes = new Set(readExamples().flatMap(({ entries }) => entries.map(({ type }) => type)));
 
 describe('the nodes of the pack', () => {
@@ -54,9 +52,7 @@ describe('the nodes of the pack', () => {
 /** The texts of the status line are in one catalogue for all nodes: one for each state, and finer ones. */
 describe('the status line', () => {
   const PREFIX = 'contact-monitor.status.';
-  const texts = [...flatten(readJson('nodes/locales/en-US/contact-monitor.json')).keys()]
-    .filter((key) => key.startsWith(PREFIX))
-    .map((key) => key.slice(PREFIX.length));
+  const texts = [...sharedTexts.keys()].filter((key) => key.startsWith(PREFIX)).map((key) => key.slice(PREFIX.length));
 
   it('has a text for each state', () => {
     const states = [...read('lib/monitor/states.ts').matchAll(/^ {2}\| '([\w-]+)'/gm)].map(([, state]) => state ?? '');
@@ -111,7 +107,7 @@ for (const type of types) {
 
     before(() => {
       html = readEditorHtml(read(`nodes/${type}.html`));
-      catalogue = flatten(readJson(`nodes/locales/en-US/${type}.json`));
+      catalogue = readCatalogue(type);
       help = read(`nodes/locales/en-US/${type}.html`);
       isConfig = html.texts['category'] === 'config';
     });
@@ -133,7 +129,13 @@ for (const type of types) {
       );
     });
 
-    it('has one dialog', () => assert.deepEqual(html.dialogs, [type]));
+    it('has one dialog, which it declares for the shared script', () => {
+      assert.deepEqual(html.dialogs, [type]);
+      assert.deepEqual(
+        html.declared.map((dialog) => dialog.type),
+        [type],
+      );
+    });
 
     it('shows an icon of the pack', () => {
       if (isConfig) return;
@@ -150,8 +152,8 @@ for (const type of types) {
     });
 
     it('shows at once only what nearly everybody fills in', () => {
-      const [dialog] = html.declared;
-      assert.ok((dialog?.declaration.fields.filter(({ when }) => !when).length ?? 0) <= 5);
+      const fields = html.declared.flatMap(({ declaration }) => declaration.fields);
+      assert.ok(fields.filter(({ when }) => !when).length <= 5);
     });
 
     it('refuses in its dialog the numbers that the runtime refuses, and no others', () => {
@@ -214,12 +216,7 @@ for (const type of types) {
     });
 
     it('explains in its help every field that the dialog shows, by the name it has there', () => {
-      const unexplained = html.labels
-        .map(({ field, key }) => ({ field: field.replace(/^node-(config-)?input-/, ''), label: catalogue.get(key) }))
-        .filter(({ field }) => field !== 'name' && !field.endsWith('Environment'))
-        .filter(({ label }) => label !== undefined && !mentions(help, label))
-        .map(({ label }) => label);
-      assert.deepEqual(unexplained, []);
+      assert.deepEqual(unexplained(help, html.labels, catalogue), []);
     });
 
     it('names in its help the environment variables that stand in for its secrets', () => {
@@ -239,15 +236,4 @@ function agree(validate: DeclaredProperty['validate'], { min, max, isWhole }: Nu
   const accepts = (value: number) => validate.call({ _: (key: string) => key }, String(value), {}) === true;
   const step = isWhole ? 1 : min / 2 || 0.01;
   return accepts(min) && accepts(max) && !accepts(min - step) && !accepts(max + step) && accepts(min + 0.5) !== isWhole;
-}
-
-function mentions(text: string, words: string): boolean {
-  const plain = (given: string) => given.toLowerCase().replace(/\s+/g, ' ');
-  return plain(text).includes(plain(words).replace(/[:…]$/, '').trim());
-}
-
-/** The keys that lead to each text. */
-function flatten(tree: unknown, path: string[] = []): Catalogue {
-  if (typeof tree !== 'object' || tree === null) return new Map([[path.join('.'), String(tree)]]);
-  return new Map(Object.entries(tree).flatMap(([key, inner]) => [...flatten(inner, [...path, key])]));
 }
