@@ -4,12 +4,13 @@ import { servicesOf } from '../lib/monitor/members';
 import { monitors } from '../lib/monitor/monitors';
 import { type MonitoredNode, monitored, type StateChange } from '../lib/monitor/registry';
 import { boolean, integer, readConfig, secret, text } from '../lib/red/config';
-import { guard } from '../lib/red/input';
+import { guard, onClose } from '../lib/red/input';
 import { loggedLevel, nodeLogger } from '../lib/red/logger';
 import { monitorRoutes } from '../lib/red/monitor-routes';
 import { type Definition, flowIdsOf, type Red, type RuntimeNode } from '../lib/red/node';
 import { registerNode } from '../lib/red/register';
 import { Status } from '../lib/red/status';
+import { type NodeTelemetry, openTelemetry, TELEMETRY_FIELDS } from '../lib/red/telemetry';
 
 const FIELDS = {
   service: text({
@@ -19,16 +20,23 @@ const FIELDS = {
   metricsEnabled: boolean({ default: false, environment: 'METRICS_ENABLED' }),
   token: secret({ credential: 'token', environmentProperty: 'tokenEnvironment', environment: 'MONITOR_TOKEN' }),
   logEntries: integer({ default: 1_000, min: 10, max: 100_000 }),
+  ...TELEMETRY_FIELDS,
 };
 
-/** contact-monitor: health, stats, metrics and logs over HTTP, and a message at each change of state. */
+const CREDENTIALS = { token: 'password', connectionString: 'password', otlpHeaders: 'password' } as const;
+
+/** contact-monitor: health, stats, metrics and logs over HTTP, a message at each change of state, and telemetry. */
 export default function contactMonitor(RED: Red): void {
   monitorRoutes(RED);
-  registerNode(RED, 'contact-monitor', (node, definition) => start(RED, node, definition), { token: 'password' });
+  registerNode(RED, 'contact-monitor', (node, definition) => start(RED, node, definition), CREDENTIALS);
 }
 
 function start(RED: Red, node: RuntimeNode, definition: Definition): void {
-  const status = new Status(RED, node);
+  let telemetry: NodeTelemetry | undefined;
+  const status = new Status(RED, node, {
+    details: () => telemetry?.details() ?? {},
+    metrics: () => telemetry?.metrics() ?? [],
+  });
   const config = readConfig(RED, node, definition, FIELDS);
   if (!config.ok) {
     status.set('not-configured', { reason: config.error.message });
@@ -61,8 +69,18 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
     logRecorder.record(RED.log, loggedLevel(RED), logEntries),
     () => RED.events.removeListener('flows:started', catchUp),
   ];
-  node.on('close', () => {
-    for (const end of ends) end();
+  const show = guard(node, () => {
+    const reason = telemetry?.problem();
+    if (reason === undefined) status.set('idle', { text: 'watching' });
+    // What the node is there for it does all the same.
+    else status.set('degraded', { reason });
   });
-  status.set('idle', { text: 'watching' });
+  telemetry = openTelemetry(RED, service, config.value, show);
+  const reason = telemetry.problem();
+  if (reason !== undefined) nodeLogger(RED, node).error(reason, { code: 'CONFIGURATION' });
+  onClose(node, async () => {
+    for (const end of ends) end();
+    await telemetry?.close();
+  });
+  show();
 }

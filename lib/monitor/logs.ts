@@ -121,6 +121,7 @@ export interface RuntimeLog {
  */
 export class LogRecorder {
   readonly ring = new LogRing(0);
+  private readonly listeners = new Set<(line: LogEvent) => void>();
   private readonly sizes = new Map<symbol, number>();
   private stop: () => void = () => {};
 
@@ -141,6 +142,16 @@ export class LogRecorder {
     };
   }
 
+  /**
+   * Calls `listener`, which must not throw, with each line while anybody records. Gives back the function that ends this.
+   */
+  onLine(listener: (line: LogEvent) => void): () => void {
+    this.listeners.add(listener);
+    return () => {
+      this.listeners.delete(listener);
+    };
+  }
+
   private fit(): void {
     this.ring.resize(Math.max(...this.sizes.values()));
   }
@@ -150,8 +161,10 @@ export class LogRecorder {
     handler.on('log', (record: RuntimeLogRecord) => {
       if (record.level > mostTalkative) return;
       try {
-        const { fields: _, ...line } = toLogEvent(record);
+        const event = toLogEvent(record);
+        const { fields: _, ...line } = event;
         this.ring.push(line);
+        for (const listener of this.listeners) listener(event);
       } catch {
         // A line that cannot be read must not stop the one who has written it.
       }
