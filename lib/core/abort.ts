@@ -14,6 +14,12 @@ export function abortable<Value>(
     const abort = () => reject(new ContactError('CLOSED', { attempted }));
     if (signal.aborted) abort();
     signal.addEventListener('abort', abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+    const settle =
+      <Result>(end: (result: Result) => void) =>
+      (result: Result) => {
+        signal.removeEventListener('abort', abort);
+        end(result);
+      };
+    promise.then(settle(resolve), settle(reject));
   });
 }

@@ -102,7 +102,7 @@ export class GenesysClient {
     let token: string;
     try {
       // Genesys counts by token: a new one brings new turns, so it is not waited for behind those of the old one.
-      await current();
+      if (!access.tokens.current) await current();
       await access.limit.acquire(signal);
       token = await current();
     } catch (thrown) {

@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import { DiskSpool } from '../core/disk-spool';
 import { ContactError } from '../core/errors';
 import { Outbox } from '../core/outbox';
@@ -36,12 +35,12 @@ export class StatusPublisher implements StatusChannel {
   private readonly publisher: Publisher;
   private readonly outbox: Outbox<Waiting>;
   private readonly exchange: string;
-  private readonly closing = new AbortController();
+  /** Ends the wait of everyone who has published an event. A signal would look through all its listeners each time. */
+  private readonly waitingFor = new Set<() => void>();
+  private isClosed = false;
 
   /** Throws `BUFFER_FAILED` when the folder cannot be used. */
   constructor({ connection, exchange, folder }: StatusPublisherOptions) {
-    // Whoever has published an event waits for it.
-    setMaxListeners(0, this.closing.signal);
     this.exchange = exchange;
     const isOnDisk = folder !== undefined;
     const spool = isOnDisk ? new DiskSpool<Waiting>(folder) : new MemorySpool<Waiting>();
@@ -83,23 +82,26 @@ export class StatusPublisher implements StatusChannel {
       type: 'message.status',
     };
     return new Promise((resolve, reject) => {
-      const { signal } = this.closing;
       const stop = () => reject(new ContactError('CLOSED', { attempted: 'tell the status of a message' }));
-      const settled = (error?: ContactError) => {
-        signal.removeEventListener('abort', stop);
+      if (this.isClosed) {
+        stop();
+        return;
+      }
+      this.waitingFor.add(stop);
+      this.outbox.offer(encodeRequest(request), (error) => {
+        this.waitingFor.delete(stop);
         if (error) reject(error);
         else resolve();
-      };
-      if (signal.aborted) stop();
-      else signal.addEventListener('abort', stop, { once: true });
-      this.outbox.offer(encodeRequest(request), settled);
+      });
     });
   }
 
   /** Publishes for a moment what waits; what is on disk stays there for the next time. */
   async close(): Promise<void> {
     await this.outbox.close(CLOSE_WITHIN_MS);
-    this.closing.abort();
+    this.isClosed = true;
+    for (const stop of this.waitingFor) stop();
+    this.waitingFor.clear();
     await this.publisher.close();
   }
 }

@@ -66,7 +66,9 @@ const BREAKER_RETURN_MS = 15_000;
 const HELD_RETURN_MS = 30_000;
 
 /** A lane in which something waits for longer does not keep up. */
-const SLOW_AFTER_MS = 1_000;
+const SLOW_AFTER_MS = 2_000;
+/** The part that the latest call has in the average. */
+const LATEST_PART = 0.05;
 
 /**
  * What goes to one organization: its own queue, its own turns, so many calls at once, and its own breaker. Whatever
@@ -77,6 +79,8 @@ export class Lane {
   private readonly clock: Clock;
   /** When the next message that does not fit may come again, in milliseconds since the epoch. */
   private nextReturn = 0;
+  /** How long a call takes with its turn, in milliseconds, on average. */
+  private callMs = 0;
 
   constructor(
     readonly organization: Organization,
@@ -190,6 +194,7 @@ export class Lane {
     const { tracker, http, mediaHosts, wantsConversation } = this.options;
     if (record.inDoubt) return { verdict: inDoubt() };
     const save = () => tracker.save(remembered);
+    const began = this.clock.now();
     const transmission = await transmit(message, record.time, {
       organization: this.organization,
       http,
@@ -207,6 +212,7 @@ export class Lane {
       },
       signal,
     });
+    this.callMs += (this.clock.now() - began - this.callMs) * LATEST_PART;
     if (record.inDoubt) {
       // It has arrived, or has certainly not.
       delete record.inDoubt;
@@ -273,9 +279,9 @@ export class Lane {
    * organization takes them, so that they do not all come back at once.
    */
   private returnInMs(): number {
-    const { limit } = this.organization;
+    const { limit, concurrency } = this.organization;
     const now = this.clock.now();
-    const msForEach = 60_000 / limit.turns;
+    const msForEach = Math.max(60_000 / limit.turns, this.callMs / concurrency);
     const { state } = this.state;
     const pausedMs = state === 'breaker-open' ? BREAKER_RETURN_MS : state === 'refused' ? REFUSED_RETURN_MS : 0;
     const earliest = now + Math.max(limit.pausedForMs, pausedMs) + this.outbox.buffered.items * msForEach;
