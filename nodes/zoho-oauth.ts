@@ -70,7 +70,7 @@ export default function zohoOauth(RED: Red): void {
 
 function start(RED: Red, node: ZohoOauthNode, definition: Definition): void {
   const status = new Status(RED, node, {
-    details: () => ({ apiUrl: node.account?.apiUrl, tokens: node.account?.tokens.report() }),
+    details: () => node.account?.report() ?? {},
     metrics: () => (node.account ? tokenMetrics(node.account.counters) : []),
     groups: () => (node.account ? { tokens: tokenGroup(node.account.counters) } : {}),
   });

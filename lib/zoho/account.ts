@@ -102,6 +102,11 @@ export class ZohoAccount {
     this.tokens.invalidate(token);
   }
 
+  /** For `/stats`. */
+  report(): Record<string, unknown> {
+    return { apiUrl: this.apiUrl, tokens: this.tokens.report(), calls: this.client.counters };
+  }
+
   close(): void {
     this.tokens.close();
     this.http.close();
