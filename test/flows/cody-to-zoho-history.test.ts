@@ -125,17 +125,6 @@ describe(`a history of ${CONVERSATIONS} conversations on ${PAGES} pages`, functi
         part.map(({ bytes }) => bytes).toSorted((one, other) => one - other)[Math.floor(part.length / 2)]!;
       const [first, last] = [middle(after.slice(quarter, 2 * quarter)), middle(after.slice(-quarter))];
       assert.ok(last - first < MOVES_BYTES, `from ${first} to ${last} bytes`);
-      console.log({
-        pageAtKill,
-        resumedAt: after[0]!.page,
-        listed,
-        polls,
-        again,
-        first,
-        last,
-        max: Math.max(...after.map(({ bytes }) => bytes)),
-        seen: after.length,
-      });
     });
   }
 });
