@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type BooksSnapshot, isBalanced } from '../../lib/core/books';
 import { until } from '../nodes/helper';
@@ -54,6 +55,8 @@ describe('the example from Cody to Zoho CRM', function () {
         MONITOR_TOKEN: 'k3-monitor-token',
         ...env,
       },
+      // What writes beyond a limit is told so, where it would be ended otherwise.
+      settings: "(process.on('SIGXFSZ', () => {}), {})",
     });
   };
   const json = async <Body>(path: string, headers: Record<string, string> = {}): Promise<Body> => {
@@ -128,6 +131,35 @@ describe('the example from Cody to Zoho CRM', function () {
     });
     for (const id of ids) assert.equal(zoho.casesOf(id).length, 1, id);
     assert.ok(isBalanced(await books()));
+  });
+
+  it('lives on while its disk is full, and makes each Case once when there is room again', async () => {
+    const ids: string[] = [];
+    const chats = () => {
+      for (let number = 0; number < 60; number++) ids.push(cody.chat({ createdAt: Date.now() - HOUR }));
+    };
+    await start();
+    chats();
+    await until(() => zoho.cases.length === ids.length, 'the first Cases', 30_000);
+    const state = join(nodeRed.userDir, 'contact-center/state/state.mdb');
+    // A limit of the size of files does what a full disk does.
+    const limit = (size: string) => execFileSync('prlimit', ['--pid', String(nodeRed.pid), `--fsize=${size}`]);
+    limit(`${statSync(state).size}:unlimited`);
+    for (let step = 0; step < 4; step++) chats();
+    const health = async () => json<{ checks: { type: string; reason?: string }[] }>('/cody2zoho/health');
+    await until(
+      async () => (await health()).checks.some(({ reason }) => reason?.includes('free space')),
+      'a word about the disk',
+      60_000,
+    );
+    limit('unlimited:unlimited');
+    await until(() => zoho.cases.length >= ids.length, 'all Cases', 60_000);
+    for (const id of ids) assert.equal(zoho.casesOf(id).length, 1, id);
+    await until(
+      async () => (await json<{ status: string }>('/cody2zoho/health')).status === 'healthy',
+      'health',
+      30_000,
+    );
   });
 
   it('shows no secret anywhere, and goes on when Zoho lets it in again', async () => {
