@@ -12,6 +12,7 @@ import type { Definition, Red, RuntimeNode } from '../lib/red/node';
 import { outboxReport } from '../lib/red/outbox-status';
 import { registerNode } from '../lib/red/register';
 import { Status } from '../lib/red/status';
+import { withTrace } from '../lib/red/tracing';
 import { type AriConnectionNode, showAri } from './ari-connection';
 
 const FIELDS = {
@@ -80,7 +81,8 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
     sent += 1;
     const { callId, correlationId, version: eventNumber } = call;
     const payload = { ...callBody(call), transitions: transitionsBody(transitions) };
-    node.send({ topic: call.status, payload, callId, correlationId, eventNumber } as NodeMessage);
+    const message = { topic: call.status, payload, callId, correlationId, eventNumber };
+    node.send(withTrace(node, message) as NodeMessage);
   });
   const ends = [
     calls.book.onUpdate(tell),

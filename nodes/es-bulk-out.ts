@@ -1,5 +1,6 @@
 import type { NodeMessage } from 'node-red';
 import { ContactError, toContactError } from '../lib/core/errors';
+import type { TraceContext } from '../lib/core/trace';
 import { sendBulk } from '../lib/elastic/bulk';
 import { decodeDocument, encodeDocument } from '../lib/elastic/encode';
 import { INDEX_PATTERN, IndexName } from '../lib/elastic/index-name';
@@ -11,6 +12,7 @@ import { outboxReport } from '../lib/red/outbox-status';
 import { registerNode } from '../lib/red/register';
 import { type FailedMessage, refuseMessages, Sink } from '../lib/red/sink';
 import { Status } from '../lib/red/status';
+import { traceOf } from '../lib/red/tracing';
 import type { EsConnectionNode } from './es-connection';
 
 const FIELDS = {
@@ -92,7 +94,9 @@ function takeIn(node: RuntimeNode, sink: Sink, { index: pattern, dataStream, set
     const isMany = Array.isArray(payload);
     const documents: unknown[] = isMany ? payload : [payload];
     const intake = new IntakeMessage(message, documents.length, settle, done);
-    for (const [position, document] of documents.entries()) {
+    const trace = traceOf(message);
+    for (const [position, given] of documents.entries()) {
+      const document = trace ? inTrace(given, trace) : given;
       const own = Array.isArray(documentId) ? documentId[position] : undefined;
       let body: string;
       try {
@@ -104,6 +108,13 @@ function takeIn(node: RuntimeNode, sink: Sink, { index: pattern, dataStream, set
       sink.offer(body, intake);
     }
   });
+}
+
+/** A document says to which trace it belongs, in the fields of the Elastic Common Schema, unless it has others in there. */
+function inTrace(document: unknown, { traceId, spanId }: TraceContext): unknown {
+  const isPlain = typeof document === 'object' && document !== null && !Buffer.isBuffer(document);
+  if (!isPlain || 'trace' in document || 'trace.id' in document) return document;
+  return { ...document, trace: { id: traceId }, span: { id: spanId } };
 }
 
 /** The message that a document came in, or one with the document if it came in an array or was on disk. */

@@ -13,6 +13,7 @@ import { type Definition, findConfigNode, type Red, type RuntimeNode } from '../
 import { registerNode } from '../lib/red/register';
 import { openState } from '../lib/red/state';
 import { Status } from '../lib/red/status';
+import { withTrace } from '../lib/red/tracing';
 import type { GenesysOauthNode } from './genesys-oauth';
 
 const FIELDS = {
@@ -81,7 +82,7 @@ function start(RED: Red, node: NotificationsNode, definition: Definition): void 
     },
     account,
     store,
-    send: guard(node, (message: EventMessage) => node.send(message as unknown as NodeMessage)),
+    send: guard(node, (message: EventMessage) => node.send(withTrace(node, message) as unknown as NodeMessage)),
     onChange: () => {
       const { state, ...options } = notifications.status();
       status.set(state, options);

@@ -26,6 +26,7 @@ import type { Definition, Red, RuntimeNode } from '../lib/red/node';
 import type { BrokerNode } from '../lib/red/queue-settings';
 import { registerNode } from '../lib/red/register';
 import { Status } from '../lib/red/status';
+import { withTrace } from '../lib/red/tracing';
 import { listenTo, webhookRoutes } from '../lib/red/webhook-routes';
 import type { ContactStoreNode } from './contact-store';
 import type { GenesysTenantsNode } from './genesys-tenants';
@@ -88,7 +89,7 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
     const { messages, receipts, events } = own.counts();
     status.set('connected', { text: 'received', values: { count: messages + receipts + events + 1 } });
     if (waitForFlow) await awaited.send(message, send);
-    else send(message);
+    else send(withTrace(node, message));
   };
   const own = new WebhookReceiver({
     secret: key,

@@ -3,7 +3,7 @@ import type { NodeMessage } from 'node-red';
 import { ContactError, toContactError } from '../lib/core/errors';
 import { EVENTS_EXCHANGE, InvalidEvent, makeEvent, type OcelotEvent, routingKeyOf } from '../lib/ocelot/event';
 import type { BrokerConnection } from '../lib/rabbitmq/connection';
-import { decodeRequest, encodeRequest } from '../lib/rabbitmq/publish-request';
+import { decodeRequest, encodeRequest, traceHeaders } from '../lib/rabbitmq/publish-request';
 import { Publisher } from '../lib/rabbitmq/publisher';
 import { publisherObstacle } from '../lib/rabbitmq/status';
 import { boolean, choice, configNode, integer, readConfig, text, type Values } from '../lib/red/config';
@@ -155,6 +155,7 @@ function takeIn(node: RuntimeNode, sink: Sink, config: Config): void {
       correlationId: typeof correlationId === 'string' && correlationId !== '' ? correlationId : randomUUID(),
       type: event.type,
       appId: module,
+      headers: traceHeaders(),
     });
     sink.offer(body, intake);
   });

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Clock, systemClock, type Timer } from './clock';
 import { ContactError } from './errors';
+import { carrierOf, type Span, type TraceContext, tracing } from './trace';
 
 /**
  * What a message carries as `msg.delivery`: plain data, so that cloning a message is harmless. Whoever holds the
@@ -12,6 +13,9 @@ export interface Delivery {
   attempt: number;
   /** When the source took the message in, in milliseconds since the epoch. */
   receivedAt: number;
+  /** Where in a trace it is, as the W3C has it; only while traces are recorded. */
+  traceparent?: string;
+  tracestate?: string;
 }
 
 /** How a delivery ends. */
@@ -63,6 +67,8 @@ interface Open<Token> {
   readonly delivery: Delivery;
   readonly token: Token;
   readonly source: DeliverySource<Token>;
+  /** From here until it is settled. */
+  readonly span: Span | undefined;
 }
 
 /** Every delivery of this process that is not settled, by id: any sink can settle what any source gave out. */
@@ -88,12 +94,17 @@ export class DeliverySource<Token> {
     this.lastMove = this.options.clock.now();
   }
 
-  /** Registers a message that is about to enter the flow and returns what goes on it as `msg.delivery`. */
-  open(token: Token, attempt = 1): Delivery {
+  /**
+   * Registers a message that is about to enter the flow and returns what goes on it as `msg.delivery`. `parent` is the
+   * trace that the message brings along.
+   */
+  open(token: Token, attempt = 1, parent?: TraceContext): Delivery {
     lastNumber += 1;
     const receivedAt = this.options.clock.now();
     const delivery: Delivery = { id: `${processPrefix}-${lastNumber}`, attempt, receivedAt };
-    const open: Open<Token> = { delivery, token, source: this };
+    const span = tracing.isOn ? this.beginSpan(attempt, parent) : undefined;
+    if (span) Object.assign(delivery, carrierOf(span.context));
+    const open: Open<Token> = { delivery, token, source: this, span };
     if (this.outstanding.size === 0) this.lastMove = receivedAt;
     this.outstanding.set(delivery.id, open);
     registry.set(delivery.id, open as unknown as Open<never>);
@@ -134,6 +145,7 @@ export class DeliverySource<Token> {
     for (const [id, open] of this.outstanding) {
       registry.delete(id);
       tokens.push(open.token);
+      open.span?.end('the source was closed');
     }
     this.outstanding.clear();
     return tokens;
@@ -148,7 +160,17 @@ export class DeliverySource<Token> {
     else if (outcome.kind === 'retry') this.counters.retried += 1;
     else this.counters.deadLettered += 1;
     if (this.stalledNow) this.setStalled(false);
+    open.span?.set('delivery.outcome', outcome.kind);
+    open.span?.end('error' in outcome ? outcome.error : undefined);
     this.options.settle(open.token, outcome, open.delivery);
+  }
+
+  private beginSpan(attempt: number, parent: TraceContext | undefined): Span {
+    return tracing.start(`process ${this.options.name}`, {
+      kind: 'consumer',
+      parent: parent ?? null,
+      attributes: { 'delivery.attempt': attempt },
+    });
   }
 
   /** One timer for all deliveries: they were opened in order and share one time limit. */

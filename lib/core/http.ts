@@ -2,6 +2,8 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type { AxiosInstance } from 'axios';
 import { ContactError, describe } from './errors';
+import { redact } from './redaction';
+import { type Span, tracing } from './trace';
 import { undiciAdapter } from './undici-adapter';
 import { packageVersion } from './version';
 
@@ -32,6 +34,12 @@ export interface HttpAnswer {
   /** Names in lower case. */
   headers: Record<string, string>;
   text: string;
+}
+
+interface Exchanged<Data> {
+  status: number;
+  headers: Record<string, string>;
+  data: Data | undefined;
 }
 
 const DEFAULT_TIMEOUT_MS = 15_000;
@@ -94,10 +102,33 @@ export class HttpClient {
     return { ...answer, bytes: data ?? Buffer.alloc(0) };
   }
 
-  private async exchange<Data>(
+  private exchange<Data>(request: HttpRequest, responseType: 'text' | 'arraybuffer'): Promise<Exchanged<Data>> {
+    return tracing.isOn ? this.exchangeTraced(request, responseType) : this.exchangeOnce(request, responseType);
+  }
+
+  private async exchangeTraced<Data>(
     request: HttpRequest,
     responseType: 'text' | 'arraybuffer',
-  ): Promise<{ status: number; headers: Record<string, string>; data: Data | undefined }> {
+  ): Promise<Exchanged<Data>> {
+    const span = beginSpan(request);
+    try {
+      return await tracing.run(span.context, async () => {
+        const headers = { ...request.headers, ...tracing.headers() };
+        const answer = await this.exchangeOnce<Data>({ ...request, headers }, responseType);
+        span.set('http.response.status_code', answer.status);
+        span.end(answer.status >= 400 ? `HTTP ${answer.status}` : undefined);
+        return answer;
+      });
+    } catch (thrown) {
+      span.end(thrown);
+      throw thrown;
+    }
+  }
+
+  private async exchangeOnce<Data>(
+    request: HttpRequest,
+    responseType: 'text' | 'arraybuffer',
+  ): Promise<Exchanged<Data>> {
     const { method, url, query, headers, body, signal, timeoutMs = DEFAULT_TIMEOUT_MS } = request;
     const abort = new AbortController();
     const stop = () => abort.abort();
@@ -156,6 +187,20 @@ export class HttpClient {
     });
     return this.instance;
   }
+}
+
+/** Named by what is attempted: a path with ids in it would be another name each time. Queries may hold secrets. */
+function beginSpan({ method, url, what }: HttpRequest): Span {
+  const { hostname, port, protocol, pathname } = URL.canParse(url) ? new URL(url) : new URL('http://invalid');
+  return tracing.start(what ?? method, {
+    kind: 'client',
+    attributes: {
+      'http.request.method': method,
+      'server.address': hostname,
+      'server.port': Number(port) || (protocol === 'https:' ? 443 : 80),
+      'url.path': redact(pathname),
+    },
+  });
 }
 
 function hasProxy(): boolean {

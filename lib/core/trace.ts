@@ -171,6 +171,12 @@ export class Tracing {
     return this.isOn ? this.running.getStore() : undefined;
   }
 
+  /** What a request to another system carries, so that it can go on with the trace; nothing outside of one. */
+  headers(): { traceparent?: string; tracestate?: string } {
+    const { current } = this;
+    return current ? carrierOf(current) : {};
+  }
+
   /** Runs `work`, and whatever it starts, under a context. */
   run<Result>(context: TraceContext, work: () => Result): Result {
     return this.running.run(context, work);

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Client, ClientOptions } from '@elastic/elasticsearch';
 import { ContactError, describe, toContactError } from '../core/errors';
 import { registerSecret } from '../core/redaction';
+import { tracing } from '../core/trace';
 import type { Verdict } from '../core/verdicts';
 import { judgeBulk, judgeRequest, type Split, unreadable } from './verdicts';
 
@@ -61,7 +62,10 @@ export class ElasticConnection {
       const client = await this.open();
       const answer = await client.transport.request(
         { method: 'POST', path: '/_bulk', querystring: { filter_path: BULK_FILTER }, bulkBody: body },
-        { signal, headers: { 'content-type': 'application/x-ndjson', accept: 'application/json' } },
+        {
+          signal,
+          headers: { ...tracing.headers(), 'content-type': 'application/x-ndjson', accept: 'application/json' },
+        },
       );
       return judgeBulk(answer, count, this.target);
     } catch (thrown) {

@@ -7,6 +7,7 @@ import {
   type DeliverySourceOptions,
 } from '../core/deliveries';
 import { ContactError } from '../core/errors';
+import { contextOf, tracing } from '../core/trace';
 import type { AmqpChannel, AmqpMessage } from './amqp';
 import { type Confirmation, ConfirmWindow } from './confirm-window';
 import type { BrokerConnection } from './connection';
@@ -241,7 +242,8 @@ export class QueueConsumer implements ChannelUser {
     this.counters.received += 1;
     const held: Held = { message, channel };
     this.held.add(held);
-    const delivery = this.deliveries.open(held, attemptOf(message));
+    const parent = tracing.isOn ? contextOf(message.properties.headers) : undefined;
+    const delivery = this.deliveries.open(held, attemptOf(message), parent);
     const { content, properties } = message;
     this.options.onMessage({ content, properties, ...originOf(message), delivery });
   }

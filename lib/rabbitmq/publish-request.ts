@@ -1,4 +1,5 @@
 import type { Options } from 'amqplib';
+import { tracing } from '../core/trace';
 
 /** A message on its way to the broker. All messages are persistent and mandatory. */
 export interface PublishRequest {
@@ -15,6 +16,11 @@ export interface PublishRequest {
   type?: string | undefined;
   appId?: string | undefined;
   headers?: Record<string, unknown> | undefined;
+}
+
+/** The headers that let a consumer go on with the running trace; none outside of one. */
+export function traceHeaders(): Record<string, unknown> | undefined {
+  return tracing.current ? { ...tracing.headers() } : undefined;
 }
 
 /** Everything but the content, in a fixed order: it stands before the content in what a buffer holds. */

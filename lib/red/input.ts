@@ -1,8 +1,10 @@
 import type { NodeMessageInFlow } from 'node-red';
 import { systemClock, type Timer } from '../core/clock';
 import { toContactError } from '../core/errors';
+import { tracing } from '../core/trace';
 import { nodeFailure } from './logger';
 import type { RuntimeNode, Sendable } from './node';
+import { beginSpan } from './tracing';
 
 /** Sends on behalf of the message that is being handled. */
 export type Send = (messages: Sendable) => void;
@@ -39,14 +41,17 @@ export function onInputDeferred(
   handler: (message: NodeMessageInFlow, send: Send, done: Done) => void,
 ): void {
   node.on('input', (message, send, done) => {
+    const span = tracing.isOn ? beginSpan(node, message) : undefined;
     let open = true;
     const once: Done = (error) => {
       if (!open) return;
       open = false;
+      span?.end(error);
       done(error);
     };
     try {
-      handler(message, send, once);
+      if (span) tracing.run(span.context, () => handler(message, send, once));
+      else handler(message, send, once);
     } catch (thrown) {
       once(asFailure(thrown));
     }

@@ -7,6 +7,7 @@ import type { MessageSender } from '../genesys/messaging/sender';
 import type { SendOutcome, Submission } from '../genesys/messaging/submission';
 import { type Done, onInputDeferred } from './input';
 import type { RuntimeNode } from './node';
+import { traceOf } from './tracing';
 
 /** A message of the flow that is being sent. */
 interface Waiting {
@@ -60,6 +61,7 @@ export class MessageSink {
       correlationId: typeof correlationId === 'string' ? correlationId : randomUUID(),
       comesAgain: this.settle && delivery !== undefined,
       source: sourceLoad(message),
+      trace: traceOf(message),
       done: (outcome) => {
         this.waiting.delete(submission);
         this.end(taken, outcome);

@@ -5,7 +5,7 @@ import { MemorySpool } from '../core/spool';
 import type { Verdict } from '../core/verdicts';
 import { type StatusChannel, statusEventId, statusRoutingKey } from '../genesys/messaging/status-channel';
 import type { BrokerConnection } from '../rabbitmq/connection';
-import { decodeRequest, encodeRequest, type PublishRequest } from '../rabbitmq/publish-request';
+import { decodeRequest, encodeRequest, type PublishRequest, traceHeaders } from '../rabbitmq/publish-request';
 import { Publisher } from '../rabbitmq/publisher';
 
 /** Settings of a {@link StatusPublisher}. */
@@ -80,6 +80,7 @@ export class StatusPublisher implements StatusChannel {
       messageId: statusEventId(event),
       correlationId: event.correlationId ?? undefined,
       type: 'message.status',
+      headers: traceHeaders(),
     };
     return new Promise((resolve, reject) => {
       const stop = () => reject(new ContactError('CLOSED', { attempted: 'tell the status of a message' }));

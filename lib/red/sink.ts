@@ -8,12 +8,15 @@ import { ContactError, messageError } from '../core/errors';
 import type { Logger } from '../core/log';
 import { type Ending, Outbox, type OutboxOptions } from '../core/outbox';
 import { type Entry, MemorySpool, type Spool } from '../core/spool';
+import { tracing } from '../core/trace';
+import type { Verdict } from '../core/verdicts';
 import { guard, onClose, onInputDeferred } from './input';
 import type { IntakeMessage } from './intake';
 import { nodeLogger } from './logger';
 import type { Red, RuntimeNode } from './node';
 import { type Obstacle, OutboxStatus } from './outbox-status';
 import type { Status } from './status';
+import { sendTraced } from './tracing';
 
 /** What leaves by the failure output for something that waited; the sink adds `error`. */
 export type FailedMessage = (entry: Entry<IntakeMessage>) => object;
@@ -128,6 +131,7 @@ export class Sink {
     };
     return new Outbox<IntakeMessage>({
       ...options,
+      send: (entries, signal) => this.send(entries, signal),
       spool,
       inherited,
       onEnding: guard(node, end),
@@ -136,6 +140,19 @@ export class Sink {
         this.shown?.show();
         if (error) this.logger.warn(error.message, { code: error.code });
       }),
+    });
+  }
+
+  private send(entries: readonly Entry<IntakeMessage>[], signal: AbortSignal): Promise<Verdict | readonly Verdict[]> {
+    const { node, options } = this;
+    if (!tracing.isOn) return options.send(entries, signal);
+    const send = () => options.send(entries, signal);
+    const messages = entries.map(({ context }) => context?.message);
+    return sendTraced(node, messages, send, (given) => {
+      const failed = [given]
+        .flat()
+        .find((verdict): verdict is Extract<Verdict, { error: ContactError }> => 'error' in verdict);
+      return failed?.error;
     });
   }
 

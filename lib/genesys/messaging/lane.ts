@@ -7,6 +7,7 @@ import { ContactError } from '../../core/errors';
 import type { HttpClient } from '../../core/http';
 import { type Ending, Outbox, type OutboxState, type OverflowPolicy } from '../../core/outbox';
 import { type Entry, MemorySpool } from '../../core/spool';
+import { tracing } from '../../core/trace';
 import { isFinal, type Verdict } from '../../core/verdicts';
 import { LONGEST_WAIT_MS } from '../client';
 import type { Organization } from '../tenants/organizations';
@@ -97,7 +98,7 @@ export class Lane {
       backoff,
       breaker,
       attempts,
-      send: ([entry], signal) => this.send(entry as Entry<Job>, signal),
+      send: ([entry], signal) => this.sendInTrace(entry as Entry<Job>, signal),
       onEnding: (entry, ending) => this.ended(entry, ending),
       onState: (state) => options.onState(this, state),
       clock: this.clock,
@@ -160,6 +161,12 @@ export class Lane {
   async close(withinMs: number): Promise<Job[]> {
     const left = await this.outbox.close(withinMs);
     return left.flatMap(({ context }) => context ?? []);
+  }
+
+  /** Whoever has let the queue move on has nothing to do with the message that is next in it. */
+  private sendInTrace(entry: Entry<Job>, signal: AbortSignal): Promise<Verdict | Verdict[]> {
+    const trace = entry.context?.submissions[0]?.trace;
+    return trace ? tracing.run(trace, () => this.send(entry, signal)) : this.send(entry, signal);
   }
 
   private async send({ context }: Entry<Job>, signal: AbortSignal): Promise<Verdict | Verdict[]> {

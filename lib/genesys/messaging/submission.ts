@@ -1,5 +1,6 @@
 import type { SourceLoad } from '../../core/deliveries';
 import type { ContactError } from '../../core/errors';
+import type { TraceContext } from '../../core/trace';
 import type { MessageRecord } from './record';
 
 /** How the sending of a message has ended. */
@@ -23,6 +24,8 @@ export interface Submission {
   comesAgain: boolean;
   /** How busy the place is that it came from, which has no more messages for anybody when all of its are out. */
   source?: SourceLoad | undefined;
+  /** The trace that it belongs to, while traces are recorded. */
+  trace?: TraceContext | undefined;
   /** Called exactly once. */
   done(outcome: SendOutcome): void;
 }
