@@ -1,4 +1,5 @@
 import type { NodeMessage } from 'node-red';
+import { businessEvents } from '../lib/core/business-events';
 import type { Entry } from '../lib/core/spool';
 import { adminRoute } from '../lib/red/admin';
 import { boolean, choice, configNode, integer, json, readConfig, text, timeZone, type Values } from '../lib/red/config';
@@ -96,8 +97,10 @@ function openSink(RED: Red, node: RuntimeNode, config: Config, counters: CaseCou
     send: async ([entry], signal) => {
       const { body, context } = entry as Entry<IntakeMessage>;
       const conversation = JSON.parse(body) as CaseConversation;
+      const began = Date.now();
       const { verdict, scope, result } = await writer.write(conversation, signal);
       counters.count(verdict, result);
+      if (result && businessEvents.isOn) tellBusiness(conversation, result, Date.now() - began);
       if (result) node.send([caseMessage(context?.message, conversation, result) as NodeMessage, null]);
       return scope === 'all' ? verdict : [verdict];
     },
@@ -114,6 +117,11 @@ function takeIn(node: RuntimeNode, sink: Sink, settle: boolean, counters: CaseCo
   onInputDeferred(node, (message, _send, done) => {
     if (!intake.take(message, done)) counters.rejected += 1;
   });
+}
+
+function tellBusiness({ id, metrics }: CaseConversation, { caseId, action }: CaseResult, tookMs: number): void {
+  const { messageCount: messages, totalCharacters: characters } = metrics;
+  businessEvents.tell({ kind: 'conversation', conversationId: id, caseId, action, tookMs, messages, characters });
 }
 
 const failedMessage: FailedMessage = ({ context, body }) => context?.message ?? { payload: JSON.parse(body) };

@@ -1,5 +1,6 @@
 import { parseJson, readable, retryAfterHeaderMs } from '../core/answers';
 import { type BackoffOptions, backoffDelayMs } from '../core/backoff';
+import { businessEvents } from '../core/business-events';
 import { type Clock, delay, systemClock } from '../core/clock';
 import { ContactError, type ErrorCode, toContactError } from '../core/errors';
 import { type HttpAnswer, HttpClient } from '../core/http';
@@ -193,10 +194,15 @@ export class CodyClient {
         ...(signal ? { signal } : {}),
       })
       .catch((thrown: unknown) => toContactError(thrown, what));
-    this.counters.tookMs += clock.now() - began;
+    const tookMs = clock.now() - began;
+    this.counters.tookMs += tookMs;
     if (!(result instanceof ContactError)) this.learn(result);
     const error = result instanceof ContactError ? result : this.errorOf(what, result);
     if (error) this.counters.failures += 1;
+    if (businessEvents.isOn) {
+      const bytes = result instanceof ContactError ? 0 : Buffer.byteLength(result.text);
+      businessEvents.tell({ kind: 'api-call', api: 'cody', what, tookMs, isSuccess: !error, bytes });
+    }
     return error ?? (result as HttpAnswer);
   }
 
@@ -233,6 +239,7 @@ export class CodyClient {
     const told = retryAfterHeaderMs(answer, now) ?? (Number.isFinite(reset) ? Math.max(0, reset) : undefined);
     const retryAfterMs = told ?? USUAL_PAUSE_MS;
     this.counters.rateLimitHits += 1;
+    if (businessEvents.isOn) businessEvents.tell({ kind: 'rate-limit', api: 'cody', retryAfterMs });
     this.pausedUntil = Math.max(this.pausedUntil, now + Math.max(50, retryAfterMs));
     return error('BUSY', { reason: 'rate_limit', retryAfterMs });
   }

@@ -1,3 +1,4 @@
+import { businessEvents } from '../core/business-events';
 import { type Clock, delay, systemClock } from '../core/clock';
 import { type ContactError, describe, toContactError } from '../core/errors';
 import { type Logger, silentLogger } from '../core/log';
@@ -54,6 +55,7 @@ export class CodyPoller {
   private fullWalkAt = 0;
   private isFirstWalk = true;
   private nextPollAt = 0;
+  private told = { processed: 0, skipped: 0, errors: 0 };
   private loop: Promise<void> = Promise.resolve();
   private hasWarnedOfBots = false;
 
@@ -116,8 +118,25 @@ export class CodyPoller {
     this.counters.polls += 1;
     this.counters.lastPollMs = this.clock.now() - began;
     this.counters.pollMs += this.counters.lastPollMs;
+    this.tellPoll();
     await this.goOnWithHistory();
     this.counters.callsInLastPoll = this.client.counters.calls - calls;
+  }
+
+  /** What the flow and the looks have done since the poll before belongs to this one. */
+  private tellPoll(): void {
+    const { processed, skipped, errors, lastPollMs: tookMs, foundInLastPoll: found } = this.counters;
+    const before = this.told;
+    this.told = { processed, skipped, errors };
+    if (!businessEvents.isOn) return;
+    businessEvents.tell({
+      kind: 'poll',
+      tookMs,
+      found,
+      processed: processed - before.processed,
+      skipped: skipped - before.skipped,
+      errors: errors - before.errors,
+    });
   }
 
   private async run(): Promise<void> {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { businessEvents } from '../core/business-events';
 import { type Clock, systemClock } from '../core/clock';
 import { toContactError } from '../core/errors';
 import { HttpClient } from '../core/http';
@@ -115,18 +116,27 @@ export class ZohoAccount {
   private async request(signal: AbortSignal): Promise<ZohoGrant & { facts: Record<string, string> }> {
     const began = this.clock.now();
     this.counters.attempts += 1;
+    let isSuccess = false;
     try {
       const grant = await refreshAccess(this.http, this.options, signal);
       this.counters.successes += 1;
+      isSuccess = true;
       const { apiDomain } = grant;
       return { ...grant, facts: apiDomain === undefined ? {} : { apiDomain } };
     } catch (thrown) {
       const error = toContactError(thrown, 'get an access token from Zoho');
       this.counters.failures += 1;
-      if (error.reason === 'token_limit') this.counters.rateLimitHits += 1;
+      if (error.reason === 'token_limit') {
+        this.counters.rateLimitHits += 1;
+        if (businessEvents.isOn) {
+          businessEvents.tell({ kind: 'rate-limit', api: 'zoho', retryAfterMs: error.retryAfterMs });
+        }
+      }
       throw error;
     } finally {
-      this.counters.tookMs += this.clock.now() - began;
+      const tookMs = this.clock.now() - began;
+      this.counters.tookMs += tookMs;
+      if (businessEvents.isOn) businessEvents.tell({ kind: 'token-refresh', api: 'zoho', tookMs, isSuccess });
     }
   }
 }

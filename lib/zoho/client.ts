@@ -1,4 +1,5 @@
 import { abortable } from '../core/abort';
+import { businessEvents } from '../core/business-events';
 import type { Clock } from '../core/clock';
 import { type ContactError, toContactError } from '../core/errors';
 import type { HttpAnswer, HttpClient, HttpVerb } from '../core/http';
@@ -42,6 +43,12 @@ export interface CallCounters {
   creditsRemaining: number | undefined;
 }
 
+/** What came back, and how large it was. */
+interface Exchanged {
+  reading: Reading;
+  bytes: number;
+}
+
 /** Codes that say that a token is no good; a scope that is missing is not among them: no new token would have it. */
 const TOKEN_CODES = new Set(['INVALID_TOKEN', 'INVALID_OAUTHTOKEN', 'AUTHENTICATION_FAILURE']);
 
@@ -74,17 +81,18 @@ export class ZohoClient {
       return { reading: withoutToken(toContactError(thrown, call.what)) };
     }
     const began = clock.now();
-    const reading = await this.exchange(
+    const { reading, bytes } = await this.exchange(
       method,
       `${opened.apiUrl}/crm/${this.options.version}${path}`,
       call,
       opened.token,
     );
     this.count(reading, clock.now() - began);
+    if (businessEvents.isOn) tell(reading, call.what, clock.now() - began, bytes);
     return { reading, token: opened.token };
   }
 
-  private async exchange(method: HttpVerb, url: string, call: ZohoCall, token: string): Promise<Reading> {
+  private async exchange(method: HttpVerb, url: string, call: ZohoCall, token: string): Promise<Exchanged> {
     const { what, query, body, headers, signal } = call;
     let answer: HttpAnswer;
     try {
@@ -101,12 +109,13 @@ export class ZohoClient {
     } catch (thrown) {
       const error = toContactError(thrown, what);
       // What was under way when the node was closed may have been done.
-      if (error.code === 'UNREACHABLE') return refusal({ kind: 'busy', fault: 'failure', error });
-      return refusal(unsettled(method, error));
+      const isSent = error.code !== 'UNREACHABLE';
+      const told = isSent ? unsettled(method, error) : ({ kind: 'busy', fault: 'failure', error } as const);
+      return { reading: refusal(told), bytes: 0 };
     }
     const credits = Number(answer.headers['x-api-credits-remaining'] ?? Number.NaN);
     if (Number.isFinite(credits)) this.counters.creditsRemaining = credits;
-    return readAnswer(method, what, answer);
+    return { reading: readAnswer(method, what, answer), bytes: Buffer.byteLength(answer.text) };
   }
 
   private count(reading: Reading, tookMs: number): void {
@@ -116,6 +125,12 @@ export class ZohoClient {
     this.counters.failures += 1;
     if (reading.refusal.kind === 'busy' && reading.refusal.fault === 'limit') this.counters.rateLimitHits += 1;
   }
+}
+
+function tell(reading: Reading, what: string, tookMs: number, bytes: number): void {
+  businessEvents.tell({ kind: 'api-call', api: 'zoho', what, tookMs, isSuccess: reading.kind !== 'refusal', bytes });
+  if (reading.kind !== 'refusal' || reading.refusal.kind !== 'busy' || reading.refusal.fault !== 'limit') return;
+  businessEvents.tell({ kind: 'rate-limit', api: 'zoho', retryAfterMs: reading.refusal.error.retryAfterMs });
 }
 
 /** Without a token nothing was sent, so nothing was done. */

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'mocha';
+import { type BusinessEvent, businessEvents } from '../../lib/core/business-events';
 import { settleDelivery } from '../../lib/core/deliveries';
 import { monitored } from '../../lib/monitor/registry';
 import codyAccount from '../../nodes/cody-account';
@@ -82,6 +83,25 @@ describe('cody-poll-in', () => {
       [{ polling_active: true }, 1],
     );
     assert.ok(report().metrics!.some(({ name, value }) => name === 'cody_poll_count' && Number(value) >= 1));
+  });
+
+  it('tells the business of each poll and each call', async () => {
+    const told: BusinessEvent[] = [];
+    const stop = businessEvents.listen((event) => told.push(event));
+    cody.chat({ createdAt: Date.now() - HOUR });
+    const received = await start();
+    await until(() => received.length === 1);
+    settleDelivery(received[0]!, { kind: 'acknowledge' });
+    const polls = () => told.filter((event) => event.kind === 'poll');
+    await until(() => polls().reduce((sum, { processed }) => sum + processed, 0) === 1);
+    stop();
+    assert.ok(polls().some(({ found }) => found === 1));
+    const calls = told.filter((event) => event.kind === 'api-call');
+    assert.ok(
+      calls.some(
+        ({ api, what, isSuccess, bytes }) => api === 'cody' && what === 'list the messages' && isSuccess && bytes > 0,
+      ),
+    );
   });
 
   it('remembers over a redeploy what was settled, and sends again what was not', async () => {

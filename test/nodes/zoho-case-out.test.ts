@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { isBalanced } from '../../lib/core/books';
+import { type BusinessEvent, businessEvents } from '../../lib/core/business-events';
 import { type DeliveryOutcome, DeliverySource } from '../../lib/core/deliveries';
 import { monitored } from '../../lib/monitor/registry';
 import { registerNode } from '../../lib/red/register';
@@ -119,6 +120,32 @@ describe('zoho-case-out', () => {
       ['cases_created_total', 'conversations_processed_total', 'conversation_to_case_ratio'].map(value),
       [1, 1, 100],
     );
+  });
+
+  it('tells the business of the Case, of the calls it took, and of the token', async () => {
+    const told: BusinessEvent[] = [];
+    const stop = businessEvents.listen((event) => told.push(event));
+    await start();
+    send({ payload: conversation('abc') });
+    await until(() => told.some(({ kind }) => kind === 'conversation'));
+    stop();
+    const { tookMs, ...made } = told.find((event) => event.kind === 'conversation')!;
+    assert.ok(tookMs >= 0);
+    assert.deepEqual(made, {
+      kind: 'conversation',
+      conversationId: 'abc',
+      caseId: zoho.cases[0]!.id,
+      action: 'created',
+      messages: 1,
+      characters: 18,
+    });
+    assert.deepEqual(
+      told.filter((event) => event.kind === 'token-refresh').map(({ isSuccess }) => isSuccess),
+      [true],
+    );
+    const calls = told.filter((event) => event.kind === 'api-call');
+    assert.ok(calls.some(({ what, bytes }) => what === 'create a Case' && bytes > 0));
+    assert.deepEqual([...new Set(calls.map(({ api, isSuccess }) => `${api} ${isSuccess}`))], ['zoho true']);
   });
 
   it('takes what the environment says, by either of two names', async () => {
