@@ -67,6 +67,7 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
   const latency = new Histogram(LATENCIES);
   const status = new Status(RED, node, {
     books: () => books.snapshot(),
+    live: () => ({ latency: latency.snapshot() }),
     metrics: () => metrics(counts, latency),
   });
   const config = readConfig(RED, node, definition, FIELDS);

@@ -5,6 +5,7 @@ import { monitors } from '../lib/monitor/monitors';
 import { type MonitoredNode, monitored, type StateChange } from '../lib/monitor/registry';
 import { boolean, integer, readConfig, secret, text } from '../lib/red/config';
 import { guard, onClose } from '../lib/red/input';
+import { liveRoutes } from '../lib/red/live-routes';
 import { loggedLevel, nodeLogger } from '../lib/red/logger';
 import { monitorRoutes } from '../lib/red/monitor-routes';
 import { type Definition, flowIdsOf, type Red, type RuntimeNode } from '../lib/red/node';
@@ -28,6 +29,7 @@ const CREDENTIALS = { token: 'password', connectionString: 'password', otlpHeade
 /** contact-monitor: health, stats, metrics and logs over HTTP, a message at each change of state, and telemetry. */
 export default function contactMonitor(RED: Red): void {
   monitorRoutes(RED);
+  liveRoutes(RED);
   registerNode(RED, 'contact-monitor', (node, definition) => start(RED, node, definition), CREDENTIALS);
 }
 

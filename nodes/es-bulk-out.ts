@@ -8,9 +8,8 @@ import { boolean, choice, configNode, integer, number, readConfig, text, type Va
 import { onClose, onInputDeferred } from '../lib/red/input';
 import { IntakeMessage } from '../lib/red/intake';
 import type { Definition, Red, RuntimeNode } from '../lib/red/node';
-import { outboxReport } from '../lib/red/outbox-status';
 import { registerNode } from '../lib/red/register';
-import { type FailedMessage, refuseMessages, Sink } from '../lib/red/sink';
+import { type FailedMessage, refuseMessages, Sink, sinkReport } from '../lib/red/sink';
 import { Status } from '../lib/red/status';
 import { traceOf } from '../lib/red/tracing';
 import type { EsConnectionNode } from './es-connection';
@@ -49,7 +48,7 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
   const status = new Status(
     RED,
     node,
-    outboxReport(() => sink?.outboxes ?? []),
+    sinkReport(() => sink),
   );
   const config = readConfig(RED, node, definition, FIELDS);
   try {

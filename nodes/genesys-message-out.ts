@@ -3,7 +3,7 @@ import { ContactError } from '../lib/core/errors';
 import { HttpClient } from '../lib/core/http';
 import { MessageRecords } from '../lib/genesys/messaging/records';
 import { MessageSender } from '../lib/genesys/messaging/sender';
-import { senderMetrics, sendSeconds } from '../lib/genesys/messaging/sender-metrics';
+import { senderFigures, senderMetrics, sendSeconds } from '../lib/genesys/messaging/sender-metrics';
 import { shownSender } from '../lib/genesys/messaging/sender-state';
 import { StatusTracker } from '../lib/genesys/messaging/tracker';
 import { boolean, configNode, number, optionalConfigNode, readConfig, text, type Values } from '../lib/red/config';
@@ -52,6 +52,12 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
       organizations: sender?.all().map((lane) => lane.report()),
     }),
     metrics: () => senderMetrics(sender?.all() ?? [], seconds),
+    live: () => senderFigures(sender?.all() ?? [], seconds),
+    actions: () => ({
+      flush: () => {
+        for (const lane of sender?.all() ?? []) lane.retryNow();
+      },
+    }),
   });
   const config = readConfig(RED, node, definition, FIELDS);
   const problem = config.ok ? problemOf(config.value) : config.error;

@@ -50,6 +50,7 @@ function start(RED: Red, node: NotificationsNode, definition: Definition): void 
   const status = new Status(RED, node, {
     details: () => node.notifications?.details() ?? {},
     metrics: () => node.notifications?.metrics() ?? [],
+    live: () => node.notifications?.figures() ?? {},
   });
   const config = readConfig(RED, node, definition, FIELDS);
   if (!config.ok) {

@@ -63,6 +63,7 @@ function start(RED: Red, node: GenesysOauthNode, definition: Definition): void {
   const status = new Status(RED, node, {
     details: () => ({ ...report(node), region: definition['region'] }),
     metrics: () => metrics(node),
+    live: () => (node.account ? { tokensLeft: node.account.limit.left } : {}),
   });
   const config = readAccount(readConfig(RED, node, definition, FIELDS));
   if (!config.ok) {

@@ -11,10 +11,9 @@ import { guard, onClose, onInputDeferred } from '../lib/red/input';
 import { IntakeMessage } from '../lib/red/intake';
 import { nodeLogger } from '../lib/red/logger';
 import type { Definition, Red, RuntimeNode } from '../lib/red/node';
-import { outboxReport } from '../lib/red/outbox-status';
 import type { BrokerNode } from '../lib/red/queue-settings';
 import { registerNode } from '../lib/red/register';
-import { type FailedMessage, refuseMessages, Sink } from '../lib/red/sink';
+import { type FailedMessage, refuseMessages, Sink, sinkReport } from '../lib/red/sink';
 import { Status } from '../lib/red/status';
 
 const FIELDS = {
@@ -57,7 +56,7 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
   const status = new Status(
     RED,
     node,
-    outboxReport(() => sink?.outboxes ?? []),
+    sinkReport(() => sink),
   );
   const config = readConfig(RED, node, definition, FIELDS);
   try {

@@ -8,10 +8,9 @@ import type { IntakeMessage } from '../lib/red/intake';
 import { JoinedIntake } from '../lib/red/joined-intake';
 import { nodeLogger } from '../lib/red/logger';
 import { type Definition, findConfigNode, offered, type Red, type RuntimeNode } from '../lib/red/node';
-import { outboxReport } from '../lib/red/outbox-status';
 import { processIdOf } from '../lib/red/process-id';
 import { registerNode } from '../lib/red/register';
-import { type FailedMessage, refuseMessages, Sink } from '../lib/red/sink';
+import { type FailedMessage, refuseMessages, Sink, sinkReport } from '../lib/red/sink';
 import { Status } from '../lib/red/status';
 import { DEFAULT_FIELDS, isFieldMapping } from '../lib/zoho/case-settings';
 import { CaseWriter } from '../lib/zoho/case-writer';
@@ -66,7 +65,7 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
   let sink: Sink | undefined;
   const config = readConfig(RED, node, definition, FIELDS);
   const status = new Status(RED, node, {
-    ...outboxReport(() => sink?.outboxes ?? []),
+    ...sinkReport(() => sink),
     metrics: () => caseMetrics(counters, config.ok ? config.value.account.account?.client.counters : undefined),
     groups: () => ({ conversations: { cases_created: counters.created } }),
   });

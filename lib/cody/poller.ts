@@ -59,6 +59,9 @@ export class CodyPoller {
   private loop: Promise<void> = Promise.resolve();
   private hasWarnedOfBots = false;
 
+  /** Whether someone has stopped the polling for now. */
+  isPaused = false;
+
   constructor(options: PollerOptions) {
     this.options = { clock: systemClock, logger: silentLogger, ...options };
     const { settings, scope, state, client, send, onChange, clock, logger } = this.options;
@@ -86,9 +89,21 @@ export class CodyPoller {
     this.lease = state.shared ? this.createLease() : undefined;
   }
 
-  /** Whether this process is the one that polls. */
+  /** Whether this process is the one that polls, and does. */
   get isPolling(): boolean {
-    return this.lease?.held ?? true;
+    return !this.isPaused && (this.lease?.held ?? true);
+  }
+
+  /** Polls no more until {@link resume}; no other process takes over. What is in the flow comes to its end. */
+  pause(): void {
+    this.isPaused = true;
+    this.options.onChange();
+  }
+
+  /** Goes on with the next poll. */
+  resume(): void {
+    this.isPaused = false;
+    this.options.onChange();
   }
 
   /** Begins to poll, and goes on until {@link CodyPoller.close}. */

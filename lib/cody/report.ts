@@ -1,4 +1,5 @@
-import type { Metric, MetricGroupParts } from '../monitor/registry';
+import type { LiveFigures } from '../monitor/figures';
+import type { Metric, MetricGroupParts, NodeActions } from '../monitor/registry';
 import type { NodeState } from '../monitor/states';
 import type { CodyPoller } from './poller';
 
@@ -21,6 +22,7 @@ export function statusOf(poller: CodyPoller): PollerStatus {
       reason: 'All conversations that may be in the flow are there, and none comes to its end.',
     };
   }
+  if (poller.isPaused) return { state: 'paused' };
   if (!poller.isPolling) {
     const holder = lease?.holder;
     return { state: 'paused', text: 'standby', ...(holder ? { reason: 'Another process polls.' } : {}) };
@@ -39,6 +41,8 @@ export function reportOf(poller: () => CodyPoller | undefined): {
   details(): Record<string, unknown>;
   metrics(): Metric[];
   groups(): MetricGroupParts;
+  live(): LiveFigures;
+  actions(): NodeActions;
 } {
   const ask = <Answer>(question: (asked: CodyPoller) => Answer, none: Answer): Answer => {
     const asked = poller();
@@ -48,7 +52,20 @@ export function reportOf(poller: () => CodyPoller | undefined): {
     details: () => ask(detailsOf, {}),
     metrics: () => ask(metricsOf, []),
     groups: () => ask((asked) => groupsOf(asked, process.uptime()), {}),
+    live: () => ask(liveOf, {}),
+    actions: () =>
+      ask<NodeActions>(
+        (asked) => (asked.isPaused ? { resume: () => asked.resume() } : { pause: () => asked.pause() }),
+        {},
+      ),
   };
+}
+
+/** What the live view charts: conversations that went into the flow. */
+function liveOf({ looks }: CodyPoller): LiveFigures {
+  const { open, acknowledged, retried, deadLettered } = looks.deliveries.counts();
+  const done = acknowledged + retried + deadLettered;
+  return { received: open + done, done, waiting: open };
 }
 
 /** What `/stats` shows. */

@@ -105,6 +105,8 @@ export class Outbox<Context> {
   /** Runs while nothing may be sent. */
   private pause: Timer | undefined;
   private pauseEnds = 0;
+  /** What came in until then is sent without waiting for more. */
+  private flushedAt = Number.NEGATIVE_INFINITY;
   /** Runs until the oldest entry is old enough for a batch of its own. */
   private batchTimer: Timer | undefined;
   /** Entries that wait for their own time, after a verdict that concerned them alone. */
@@ -178,6 +180,12 @@ export class Outbox<Context> {
     this.books.receive();
     this.books.settleQueued('rejected');
     this.options.spool.settle([], this.books.totals());
+  }
+
+  /** Sends what waits without waiting for more, and at once if a failure has made it pause. */
+  flush(): void {
+    this.flushedAt = this.clock.now();
+    this.retryNow();
   }
 
   /** Ends the pause after a failure: what was at fault has been put right. */
@@ -282,8 +290,10 @@ export class Outbox<Context> {
     const { spool, batch } = this.options;
     this.heedBreaker();
     while (spool.readyCount > 0 && this.maySend()) {
-      const isCut = this.isClosing || spool.readyCount >= batch.items || spool.readyBytes >= batch.bytes;
-      const ageMs = this.clock.now() - (spool.oldestAt ?? 0);
+      const oldestAt = spool.oldestAt ?? 0;
+      const isDue = this.isClosing || oldestAt <= this.flushedAt;
+      const isCut = isDue || spool.readyCount >= batch.items || spool.readyBytes >= batch.bytes;
+      const ageMs = this.clock.now() - oldestAt;
       // An entry from the future says that the machine's clock was set back: how old it is nobody knows.
       if (!isCut && ageMs >= 0 && ageMs < batch.ageMs) {
         this.batchTimer ??= this.clock.setTimeout(() => {

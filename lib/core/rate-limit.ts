@@ -64,6 +64,8 @@ export class RateLimit {
   /** Ends the wait for the next turn, of which there is only one at a time. */
   private waking: AbortController | undefined;
   private resets = 0;
+  /** What the remote system last said of its own window. */
+  private remote = { left: 0, until: 0 };
   /** The turn that was asked for last: the next one is given after it. */
   private last: Promise<void> = Promise.resolve();
 
@@ -121,12 +123,19 @@ export class RateLimit {
       this.learned = allowed;
       this.adjust();
     }
+    this.remote = { left: Math.max(0, allowed - count), until: this.clock.now() + resetMs };
     if (allowed - count < allowed * REMOTE_RESERVE) this.pauseFor(resetMs);
   }
 
   /** How many turns a window has: what is configured, or what the remote system allows if that is less. */
   get turns(): number {
     return Math.min(this.configured, this.learned);
+  }
+
+  /** How many turns are left in the window of the remote system, as far as it has told; all when that window is over. */
+  get left(): number {
+    const { left, until } = this.remote;
+    return this.clock.now() < until ? Math.min(left, this.turns) : this.turns;
   }
 
   /** How many callers wait for their turn. */

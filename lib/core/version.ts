@@ -1,11 +1,14 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-/** The version of this package, from its package.json: one folder further up when this file has been compiled. */
-export const packageVersion: string = readVersion(__dirname);
+/** The folder of this package: one further up when this file has been compiled. */
+export const packageRoot: string = rootAbove(__dirname);
 
-function readVersion(folder: string): string {
-  const file = join(folder, 'package.json');
-  if (existsSync(file)) return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
-  return readVersion(dirname(folder));
+/** The version of this package, from its package.json. */
+export const packageVersion: string = (
+  JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { version: string }
+).version;
+
+function rootAbove(folder: string): string {
+  return existsSync(join(folder, 'package.json')) ? folder : rootAbove(dirname(folder));
 }

@@ -2,6 +2,7 @@ import { type Clock, systemClock, type Timer } from '../core/clock';
 import { ContactError, describe } from '../core/errors';
 import { type Logger, silentLogger } from '../core/log';
 import { quietLogger } from '../core/quiet-logger';
+import type { LiveFigures } from '../monitor/figures';
 import type { Metric } from '../monitor/registry';
 import { Backfill } from './backfill';
 import { NotificationChannel, TOPICS_A_CHANNEL } from './channel';
@@ -154,6 +155,14 @@ export class GenesysNotifications {
   }
 
   /** For `/metrics`. */
+  /** What the live view charts. */
+  figures(): LiveFigures {
+    const { emitted, acknowledged, deadLettered, expired } = this.emission.counters;
+    const waiting = this.emission.unsettled;
+    const done = this.options.settings.settle ? acknowledged + deadLettered + expired : emitted;
+    return { received: emitted, done, waiting };
+  }
+
   metrics(): Metric[] {
     return metricsOf(this.view);
   }

@@ -32,3 +32,29 @@ export class Histogram {
     return { buckets, sum: this.sum, count: this.count };
   }
 }
+
+/** What was counted between two snapshots of the same histogram; all of it without an earlier one. */
+export function since(earlier: HistogramSnapshot | undefined, later: HistogramSnapshot): HistogramSnapshot {
+  // A node that was started anew counts from the beginning.
+  if (!earlier || earlier.count > later.count) return later;
+  return {
+    buckets: later.buckets.map(([bound, count], index) => [bound, count - (earlier.buckets[index]?.[1] ?? 0)] as const),
+    sum: later.sum - earlier.sum,
+    count: later.count - earlier.count,
+  };
+}
+
+/**
+ * The value that so large a share of all values is not above, interpolated within its bucket as Prometheus does it;
+ * the highest bound for values that are above it, `undefined` without any value.
+ */
+export function quantile({ buckets, count }: HistogramSnapshot, share: number): number | undefined {
+  if (count === 0) return undefined;
+  const rank = share * count;
+  let [lower, below] = [0, 0];
+  for (const [bound, upTo] of buckets) {
+    if (upTo >= rank) return lower + ((bound - lower) * (rank - below)) / Math.max(1, upTo - below);
+    [lower, below] = [bound, upTo];
+  }
+  return lower;
+}

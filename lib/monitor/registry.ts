@@ -1,4 +1,5 @@
 import type { BooksSnapshot } from '../core/books';
+import type { LiveFigures } from './figures';
 import type { HistogramSnapshot } from './histogram';
 import type { NodeState } from './states';
 
@@ -46,7 +47,23 @@ export interface NodeReport {
    * are added up, and a switch is on when it is on in any of them.
    */
   groups?: MetricGroupParts;
+  /** What the live view shows besides; of a node with books most of it comes from them. */
+  live?: LiveFigures;
 }
+
+/** What a person can tell a running node to do. */
+export type NodeAction =
+  /** Take nothing more in. */
+  | 'pause'
+  /** Go on after a pause. */
+  | 'resume'
+  /** Send what waits at once. */
+  | 'flush'
+  /** Bring back what was put aside. */
+  | 'retry-dead-letters';
+
+/** The actions that a node offers at this moment. What one resolves with is shown to the person, if it is a text. */
+export type NodeActions = Partial<Record<NodeAction, () => unknown>>;
 
 /** A node that can be asked how it is doing. */
 export interface MonitoredNode {
@@ -57,6 +74,7 @@ export interface MonitoredNode {
   /** The ids of the tabs it works for: its own, or for a configuration node those of its users. */
   flowIds(): string[];
   report(): NodeReport;
+  actions?(): NodeActions;
 }
 
 /** A node has gone from one state to another. */

@@ -1,12 +1,16 @@
 import type { Request, Response } from 'express';
 import { healthAnswer } from '../monitor/health';
+import { healthPage, PAGE_LANGUAGES, type PageLanguage } from '../monitor/health-page';
+import type { LiveFrame } from '../monitor/live-view';
 import { logRecorder, logsAnswer, parseLevel } from '../monitor/logs';
 import { membersOf, servicesOf } from '../monitor/members';
 import { metricGroups, metricsText } from '../monitor/metrics';
 import { isAuthorized, monitors } from '../monitor/monitors';
 import { monitored } from '../monitor/registry';
+import { worstOf } from '../monitor/states';
 import { statsAnswer } from '../monitor/stats';
 import { httpRoute } from './http';
+import { liveFeed } from './live-routes';
 import type { Red } from './node';
 
 const DEFAULT_LOG_LINES = 50;
@@ -20,6 +24,16 @@ type Answer = (request: Request, response: Response, service: string | undefined
  * is deployed, for a service while a monitor of this service is.
  */
 export function monitorRoutes(RED: Red): void {
+  const health: Answer = (request, response, service) => {
+    if (request.query['view'] === 'live') return response.json(ofService(liveFeed(RED).watch(), service));
+    const answer = healthAnswer(members(service));
+    // A process that answers is alive: to restart it would not cure a remote system.
+    const isWell = answer.status !== 'unhealthy' || request.query['probe'] === 'live';
+    response.status(isWell ? 200 : 503).vary('Accept');
+    if (request.accepts(['json', 'html']) !== 'html') return response.json(answer);
+    const language = request.acceptsLanguages([...PAGE_LANGUAGES]) || PAGE_LANGUAGES[0];
+    return response.type('html').send(healthPage(language as PageLanguage));
+  };
   const answers: Record<string, Answer> = { health, stats, metrics, logs };
   for (const [path, answer] of Object.entries(answers)) {
     for (const route of [`/${path}`, `/:service/${path}`]) {
@@ -37,12 +51,12 @@ function members(service: string | undefined) {
   return membersOf(monitored.all(), monitors.services(), service);
 }
 
-const health: Answer = (request, response, service) => {
-  const answer = healthAnswer(members(service));
-  // A process that answers is alive: to restart it would not cure a remote system.
-  const isWell = answer.status !== 'unhealthy' || request.query['probe'] === 'live';
-  response.status(isWell ? 200 : 503).json(answer);
-};
+/** The part of a frame that belongs to a service. */
+function ofService(frame: LiveFrame, service: string | undefined): LiveFrame {
+  if (service === undefined) return frame;
+  const services = frame.services.filter((each) => each.service === service);
+  return { ...frame, services, status: worstOf(services.map(({ status }) => status)) };
+}
 
 const stats: Answer = (_request, response, service) => {
   response.json(statsAnswer(members(service)));
@@ -72,7 +86,7 @@ const logs: Answer = (request, response, service) => {
     const message = 'The level must be one of fatal, error, warn, info, debug, trace.';
     return response.status(400).json({ ok: false, code: 'INVALID_INPUT', message });
   }
-  const events = logRecorder.ring.newest(limitOf(request), level, ofService(service));
+  const events = logRecorder.ring.newest(limitOf(request), level, linesOf(service));
   return response.json(logsAnswer(events, level));
 };
 
@@ -82,7 +96,7 @@ function limitOf(request: Request): number {
 }
 
 /** Lines of the nodes of a service: those on its tabs, and those of the configuration nodes it uses. */
-function ofService(service: string | undefined): (event: { flow?: string; node?: { id: string } }) => boolean {
+function linesOf(service: string | undefined): (event: { flow?: string; node?: { id: string } }) => boolean {
   if (service === undefined) return () => true;
   const services = monitors.services();
   const tabs = new Set(services.filter((entry) => entry.service === service).flatMap(({ flowIds }) => flowIds));

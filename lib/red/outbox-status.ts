@@ -1,13 +1,15 @@
 import { type BooksSnapshot, sumOfBooks } from '../core/books';
 import { type Clock, systemClock, type Timer } from '../core/clock';
 import type { Outbox, OutboxState } from '../core/outbox';
+import type { HistogramSnapshot } from '../monitor/histogram';
 import { healthOf, type NodeState } from '../monitor/states';
 import { guard } from './input';
 import type { RuntimeNode } from './node';
 import type { Status, StatusOptions, StatusSources } from './status';
 
 /** What is asked of an outbox to tell how it stands. */
-export type ShownOutbox = Pick<Outbox<unknown>, 'snapshot' | 'state' | 'breakerState' | 'buffered'>;
+export type ShownOutbox = Pick<Outbox<unknown>, 'snapshot' | 'state' | 'breakerState' | 'buffered'> &
+  Partial<Pick<Outbox<unknown>, 'flush'>>;
 
 const INTERVAL_MS = 1_000;
 
@@ -24,10 +26,26 @@ export function nodeStateOf(state: OutboxState['state']): NodeState {
   return NODE_STATES[state];
 }
 
-/** What a node with outboxes reports: their books, their buffers, the breaker of the first. */
-export function outboxReport(outboxes: () => readonly ShownOutbox[]): StatusSources {
+/**
+ * What a node with outboxes reports: their books, their buffers, the breaker of the first, how long batches took. It can
+ * be told to send what waits.
+ */
+export function outboxReport(
+  outboxes: () => readonly ShownOutbox[],
+  latency: () => HistogramSnapshot | undefined = () => undefined,
+): StatusSources {
   return {
     books: () => booksOf(outboxes()),
+    live: () => {
+      const [first] = outboxes();
+      const took = latency();
+      return { ...(first ? { breaker: first.breakerState } : {}), ...(took ? { latency: took } : {}) };
+    },
+    actions: () => ({
+      flush: () => {
+        for (const outbox of outboxes()) outbox.flush?.();
+      },
+    }),
     details: () => {
       const all = outboxes();
       const buffer = { items: 0, bytes: 0 };

@@ -1,7 +1,8 @@
 import type { NodeMessage } from 'node-red';
 import { settleDelivery } from '../core/deliveries';
 import { ContactError, toContactError } from '../core/errors';
-import type { Metric } from '../monitor/registry';
+import type { LiveFigures } from '../monitor/figures';
+import type { Metric, NodeActions } from '../monitor/registry';
 import { QueueConsumer, type ReceivedMessage } from '../rabbitmq/consumer';
 import { type ReplayOptions, type ReplayReport, replay } from '../rabbitmq/replay';
 import { consumerStatus } from '../rabbitmq/status';
@@ -58,6 +59,7 @@ function start<const Own extends Record<string, Field<unknown>>>(
   const logger = nodeLogger(RED, node);
   const tally: Tally = { emitted: 0, ignored: 0, invalid: 0, replayed: 0 };
   let consumer: QueueConsumer | undefined;
+  let actions = (): NodeActions => ({});
   const status: Status = new Status(RED, node, {
     details: () => ({
       queue: consumer?.queue ?? definition['queue'],
@@ -65,6 +67,8 @@ function start<const Own extends Record<string, Field<unknown>>>(
       messages: { ...tally },
     }),
     metrics: () => (consumer ? metrics(consumer, tally) : []),
+    live: () => (consumer ? figures(consumer) : {}),
+    actions: () => actions(),
   });
   const common = readConfig(RED, node, definition, QUEUE_FIELDS);
   const own = readConfig(RED, node, definition, source.fields);
@@ -124,11 +128,19 @@ function start<const Own extends Record<string, Field<unknown>>>(
       isReplaying = false;
     }
   };
+  const { queue } = settings;
+  const retryDeadLetters = async (from: string) => {
+    const { moved, left } = await bringBack({ from, to: queue.name, ratePerSecond: common.value.replayPerSecond });
+    return `${moved} / ${moved + left}`;
+  };
+  actions = () => ({
+    ...(consumer?.state.kind === 'paused' ? { resume: () => consumer?.resume() } : { pause: () => consumer?.pause() }),
+    ...(queue.deadLetterQueue ? { 'retry-dead-letters': () => retryDeadLetters(queue.deadLetterQueue as string) } : {}),
+  });
   onInput(node, async (message) => {
     const command = readCommand(message);
     if (command.name === 'pause') return consumer?.pause();
     if (command.name === 'resume') return consumer?.resume();
-    const { queue } = settings;
     const { from = queue.deadLetterQueue, limit, ratePerSecond = common.value.replayPerSecond } = command;
     if (!from) throw new ContactError('INVALID_INPUT', { attempted: 'replay', answer: 'payload.from names no queue' });
     const report = await bringBack({ from, to: queue.name, limit, ratePerSecond });
@@ -140,6 +152,12 @@ function start<const Own extends Record<string, Field<unknown>>>(
     leave();
     await consumer?.close(CLOSE_WITHIN_MS);
   });
+}
+
+function figures(consumer: QueueConsumer): LiveFigures {
+  const { open, acknowledged, retried, putAside } = consumer.counts();
+  const done = acknowledged + retried + putAside;
+  return { received: open + done, done, waiting: open };
 }
 
 function metrics(consumer: QueueConsumer, tally: Tally): Metric[] {

@@ -6,16 +6,17 @@ import { settleDelivery } from '../core/deliveries';
 import { DiskSpool } from '../core/disk-spool';
 import { ContactError, messageError } from '../core/errors';
 import type { Logger } from '../core/log';
-import { type Ending, Outbox, type OutboxOptions } from '../core/outbox';
+import { type BatchReport, type Ending, Outbox, type OutboxOptions } from '../core/outbox';
 import { type Entry, MemorySpool, type Spool } from '../core/spool';
 import { tracing } from '../core/trace';
 import type { Verdict } from '../core/verdicts';
+import { Histogram } from '../monitor/histogram';
 import { guard, onClose, onInputDeferred } from './input';
 import type { IntakeMessage } from './intake';
 import { nodeLogger } from './logger';
 import type { Red, RuntimeNode } from './node';
-import { type Obstacle, OutboxStatus } from './outbox-status';
-import type { Status } from './status';
+import { type Obstacle, OutboxStatus, outboxReport } from './outbox-status';
+import type { Status, StatusSources } from './status';
 import { sendTraced } from './tracing';
 
 /** What leaves by the failure output for something that waited; the sink adds `error`. */
@@ -43,6 +44,9 @@ export interface SinkOptions extends Pick<OutboxOptions<IntakeMessage>, FromOutb
   obstacle?: Obstacle;
 }
 
+/** In seconds. */
+const BATCH_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
 /** Node-RED is told after 4.5 s that a node does not close; the rest is for the disk. */
 const CLOSE_WITHIN_MS = 3_500;
 
@@ -56,6 +60,8 @@ const handedOver = new Map<string, Entry<IntakeMessage>[]>();
 export class Sink {
   /** The second one is there when the buffer was on disk before and has left something. */
   readonly outboxes: readonly Outbox<IntakeMessage>[];
+  /** How long batches were on their way. */
+  readonly latency = new Histogram(BATCH_SECONDS);
   private readonly outbox: Outbox<IntakeMessage>;
   private readonly logger: Logger;
   private readonly folder: string;
@@ -135,6 +141,10 @@ export class Sink {
       spool,
       inherited,
       onEnding: guard(node, end),
+      onBatch: guard(node, (report: BatchReport) => {
+        this.latency.observe(report.tookMs / 1_000);
+        options.onBatch?.(report);
+      }),
       ...(isOnDisk ? { onStored: guard(node, (entry: Entry<IntakeMessage>) => this.stored(entry)) } : {}),
       onState: guard(node, ({ error }) => {
         this.shown?.show();
@@ -174,6 +184,14 @@ export class Sink {
     }
     return undefined;
   }
+}
+
+/** What a node with a sink reports, once it has one. */
+export function sinkReport(sink: () => Sink | undefined): StatusSources {
+  return outboxReport(
+    () => sink()?.outboxes ?? [],
+    () => sink()?.latency.snapshot(),
+  );
 }
 
 /**

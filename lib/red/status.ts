@@ -3,11 +3,13 @@ import type { BooksSnapshot } from '../core/books';
 import { type Clock, systemClock, type Timer } from '../core/clock';
 import { type ContactError, describe, toContactError } from '../core/errors';
 import { redact, redactValue } from '../core/redaction';
+import type { LiveFigures } from '../monitor/figures';
 import {
   type AnyMetric,
   type MetricGroupParts,
   type MonitoredNode,
   monitored,
+  type NodeActions,
   type NodeReport,
 } from '../monitor/registry';
 import { healthOf, type NodeState } from '../monitor/states';
@@ -51,6 +53,10 @@ export interface StatusSources {
   metrics?: () => AnyMetric[];
   /** See {@link NodeReport.groups}, such as `{tokens: {refresh_attempts: 3}}`. */
   groups?: () => MetricGroupParts;
+  /** See {@link NodeReport.live}. */
+  live?: () => LiveFigures;
+  /** What the node can be told to do now. */
+  actions?: () => NodeActions;
 }
 
 /**
@@ -84,6 +90,7 @@ export class Status {
       name: node.name || node.type,
       flowIds: () => flowIdsOf(node),
       report: () => this.report(),
+      ...(sources.actions ? { actions: sources.actions } : {}),
     };
     this.leave = monitored.add(this.self);
     node.on('close', () => this.close());
@@ -145,6 +152,7 @@ export class Status {
       if (this.sources.books) report.books = this.sources.books();
       if (this.sources.metrics) report.metrics = this.sources.metrics();
       if (this.sources.groups) report.groups = this.sources.groups();
+      if (this.sources.live) report.live = this.sources.live();
       if (this.sources.details) report.details = redactValue(this.sources.details()) as Record<string, unknown>;
     } catch (thrown) {
       report.details = { reportFailed: describe(thrown) };

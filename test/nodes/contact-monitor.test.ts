@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { registerSecret } from '../../lib/core/redaction';
 import type { HealthAnswer } from '../../lib/monitor/health';
+import type { LiveFrame } from '../../lib/monitor/live-view';
 import type { LogsAnswer } from '../../lib/monitor/logs';
 import { monitored } from '../../lib/monitor/registry';
 import type { NodeState } from '../../lib/monitor/states';
@@ -29,6 +30,7 @@ function workers(RED: Red): void {
     node.health = new Status(RED, node, {
       books: () => ({ received: 10, delivered: 5, duplicate: 1, rejected: 1, dropped: 0, queued: 2, inFlight: 1 }),
       details: () => ({ breaker: 'closed' }),
+      actions: () => ({ pause: () => `paused ${node.id}` }),
       metrics: () => [
         {
           name: 'contact_center_batches_total',
@@ -98,6 +100,40 @@ describe('contact-monitor', () => {
     assert.deepEqual(monitored.all(), [], 'a closed node is not watched any more');
   });
 
+  describe('the sidebar', () => {
+    const post = async (path: string) =>
+      (await fetch(`${runtime.adminUrl}/contact-center/${path}`, { method: 'POST' })).json() as Promise<never>;
+
+    it('is shown all nodes with what they offer, and gets a frame a second while it asks', async () => {
+      await start();
+      const frames: LiveFrame[] = [];
+      const publish = runtime.RED.comms.publish;
+      runtime.RED.comms.publish = (topic, frame) => {
+        if (topic === 'contact-center/live') frames.push(frame as LiveFrame);
+      };
+      try {
+        const frame: LiveFrame = await post('live');
+        const worker = frame.services.find(({ service }) => service === 'audiohook')?.nodes[1];
+        assert.deepEqual(worker?.actions, ['pause']);
+        assert.equal(worker?.books?.received, 10);
+        assert.ok(!JSON.stringify(frame).includes('very-secret-value'));
+        await until(() => frames.length >= 2, 'frames');
+      } finally {
+        runtime.RED.comms.publish = publish;
+      }
+    });
+
+    it('tells a node what to do, and is told when the node does not offer that', async () => {
+      await start();
+      assert.deepEqual(await post('nodes/worker-a/pause'), { ok: true, said: 'paused worker-a' });
+      for (const path of ['nodes/worker-a/flush', 'nodes/nobody/pause', 'nodes/worker-a/constructor']) {
+        const answer: { ok: boolean; message: string } = await post(path);
+        assert.equal(answer.ok, false, path);
+        assert.match(answer.message, /does not offer/);
+      }
+    });
+  });
+
   describe('/health', () => {
     it('names every node with its service and is healthy when all are', async () => {
       await start();
@@ -119,6 +155,29 @@ describe('contact-monitor', () => {
         'ocelot worker-b test-worker test-worker',
         'unassigned worker-c test-worker test-worker',
       ]);
+    });
+
+    it('is a page of its own for a browser, in its language, with the same status', async () => {
+      await start();
+      const browser = { accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8' };
+      const page = await get('/audiohook/health', { ...browser, 'accept-language': 'de-DE,de;q=0.9,en;q=0.5' });
+      assert.equal(page.status, 200);
+      assert.match(page.headers.get('content-type') ?? '', /^text\/html/);
+      assert.match(page.headers.get('vary') ?? '', /Accept/);
+      assert.match(await page.text(), /<html lang="de">[\s\S]*LiveBoard/);
+      worker('worker-a').set('refused');
+      const english = await get('/health', { ...browser, 'accept-language': 'fr' });
+      assert.equal(english.status, 503);
+      assert.match(await english.text(), /<html lang="en">/);
+    });
+
+    it('gives the page the live view of its service', async () => {
+      await start();
+      const frame = await json<LiveFrame>('/ocelot/health?view=live');
+      assert.deepEqual(
+        frame.services.map(({ service, nodes }) => [service, nodes.map(({ id }) => id).sort()]),
+        [['ocelot', ['connection', 'monitor-b', 'worker-b']]],
+      );
     });
 
     it('stays at 200 while a node is degraded', async () => {

@@ -1,3 +1,4 @@
+import type { LiveFigures } from '../../monitor/figures';
 import { Histogram } from '../../monitor/histogram';
 import type { AnyMetric } from '../../monitor/registry';
 import type { Lane } from './lane';
@@ -41,4 +42,13 @@ export function senderMetrics(lanes: readonly Lane[], seconds: Histogram): AnyMe
       value: seconds.snapshot(),
     },
   ];
+}
+
+/** What the live view shows of a sender: the breaker that is open, if there is one, and the tokens of the tightest. */
+export function senderFigures(lanes: readonly Lane[], seconds: Histogram): LiveFigures {
+  const tokensLeft = Math.min(...lanes.map(({ organization }) => organization.limit.left));
+  return {
+    latency: seconds.snapshot(),
+    ...(lanes.length > 0 ? { breaker: lanes.some((lane) => lane.isBreakerOpen) ? 'open' : 'closed', tokensLeft } : {}),
+  };
 }

@@ -44,6 +44,22 @@ for (const kind of ['memory', 'disk'] as const) {
       assert.deepEqual(bodies(), ['ab', 'c']);
     });
 
+    it('sends what waits at once when it is told to, also during a pause, and then waits again for batches', async () => {
+      open();
+      await offer('a');
+      harness.outbox.flush();
+      assert.deepEqual(bodies(), ['a']);
+      await answer(0, BUSY);
+      harness.outbox.flush();
+      assert.deepEqual(bodies(), ['a', 'a']);
+      await answer(1, DELIVERED);
+      await tick(1);
+      await offer('b');
+      assert.deepEqual(bodies(), ['a', 'a']);
+      await tick(1_000);
+      assert.deepEqual(bodies(), ['a', 'a', 'b']);
+    });
+
     it('cuts a batch by its bytes', async () => {
       open({ batch: { items: 100, bytes: 10, ageMs: 1_000 } });
       await offer('aaaa', 'bbbb', 'cccc');

@@ -21,6 +21,17 @@ const dialogScript = filesBelow('resources', '.mjs').map(read).join('\n');
 /** The texts that several nodes share are in the catalogue of this one. */
 const SHARED_NAMESPACE = '@contactflow/node-red-contact-center/contact-monitor';
 const DIALOG_PREFIX = 'contact-monitor.dialog.';
+/** Texts of the live view, which its script names without this prefix. */
+const LIVE_PREFIX = 'contact-monitor.live.';
+const liveScript = ['resources/live.mjs', 'plugins/sidebar.html', 'lib/monitor/health-page.ts'].map(read).join('\n');
+
+function isInLiveView(key: string): boolean {
+  if (!key.startsWith(LIVE_PREFIX)) return false;
+  const name = key.slice(LIVE_PREFIX.length);
+  const group = name.slice(0, name.lastIndexOf('.'));
+  return [`'${name}'`, `live.${name}`, `\`${group}.\${`].some((use) => liveScript.includes(use));
+}
+
 const sharedTexts = readCatalogue('contact-monitor');
 const exampleTypes = new Set(readExamples().flatMap(({ entries }) => entries.map(({ type }) => type)));
 
@@ -200,6 +211,7 @@ for (const type of types) {
           !html.keyPrefixes.some((prefix) => key.startsWith(prefix)) &&
           !key.startsWith('contact-monitor.status.') &&
           !key.startsWith(DIALOG_PREFIX) &&
+          !isInLiveView(key) &&
           !dialogScript.includes(key) &&
           !dialogScript.includes(`${key.slice(0, key.lastIndexOf('.'))}.\${`) &&
           !runtimeSources.includes(key),

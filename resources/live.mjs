@@ -1,0 +1,249 @@
+// The live view: what the sidebar of the editor shows, and the page at /health. It is given frames, one a second, and
+// keeps one element for each node, so that nothing that has the focus is ever replaced.
+
+/** So many frames are in a chart: five minutes. */
+const CHART_FRAMES = 300;
+const CHART = { width: 300, height: 36 };
+const SVG = 'http://www.w3.org/2000/svg';
+
+function element(name, className, parent) {
+  const made = document.createElement(name);
+  if (className) made.className = className;
+  parent?.append(made);
+  return made;
+}
+
+/** Writes a text only when it is another one, so that screen readers are not told the same again and again. */
+function write(target, text) {
+  if (target.textContent !== text) target.textContent = text;
+}
+
+function number(value) {
+  return value.toLocaleString(document.documentElement.lang || undefined, {
+    maximumFractionDigits: value < 10 ? 1 : 0,
+  });
+}
+
+function milliseconds(seconds) {
+  return `${number(seconds * 1_000)} ms`;
+}
+
+/** What a node received and what it has done with, a second, over the last minutes. */
+class Chart {
+  constructor(parent) {
+    this.svg = document.createElementNS(SVG, 'svg');
+    this.svg.setAttribute('viewBox', `0 0 ${CHART.width} ${CHART.height}`);
+    this.svg.setAttribute('preserveAspectRatio', 'none');
+    this.svg.setAttribute('role', 'img');
+    this.lines = ['received', 'done'].map((name) => {
+      const line = document.createElementNS(SVG, 'polyline');
+      line.setAttribute('class', `contact-live-${name}`);
+      this.svg.append(line);
+      return { name, line };
+    });
+    this.rates = [];
+    parent.append(this.svg);
+  }
+
+  add(rate, label) {
+    this.rates.push(rate);
+    if (this.rates.length > CHART_FRAMES) this.rates.shift();
+    const highest = Math.max(1, ...this.rates.flatMap(({ received, done }) => [received, done]));
+    // A chart that has just begun is not lost at the edge.
+    const span = Math.max(CHART_FRAMES / 5, this.rates.length);
+    for (const { name, line } of this.lines) {
+      const points = this.rates.map((each, index) => {
+        const x = ((span - this.rates.length + index) * CHART.width) / (span - 1);
+        const y = CHART.height - 2 - (each[name] / highest) * (CHART.height - 4);
+        return `${x.toFixed(1)},${y.toFixed(1)}`;
+      });
+      line.setAttribute('points', points.join(' '));
+    }
+    this.svg.setAttribute('aria-label', label);
+  }
+}
+
+/** One node of a service. */
+class Card {
+  constructor(parent, id, { text, act, reveal }) {
+    this.id = id;
+    this.text = text;
+    this.act = act;
+    this.box = element('li', 'contact-live-node', parent);
+    const head = element('div', 'contact-live-head', this.box);
+    this.dot = element('span', 'contact-live-dot', head);
+    this.name = element(reveal ? 'button' : 'span', 'contact-live-name', head);
+    if (reveal) {
+      this.name.type = 'button';
+      this.name.title = text('reveal');
+      this.name.addEventListener('click', () => reveal(id));
+    }
+    this.state = element('span', 'contact-live-state', head);
+    this.reason = element('p', 'contact-live-reason', this.box);
+    this.facts = element('p', 'contact-live-facts', this.box);
+    this.buttons = element('div', 'contact-live-buttons', this.box);
+    this.answer = element('p', 'contact-live-answer', this.box);
+    this.answer.setAttribute('role', 'status');
+  }
+
+  show(node) {
+    const { text } = this;
+    this.box.dataset.status = node.status;
+    write(this.name, node.name);
+    this.name.dataset.type = node.type;
+    write(this.state, text(`state.${node.state}`));
+    this.box.title = `${node.type} · ${text('since', { time: new Date(node.since).toLocaleString() })}`;
+    const isWell = node.status === 'healthy';
+    write(this.reason, isWell ? '' : (node.reason ?? text(`advice.${node.state}`)));
+    write(this.facts, this.factsOf(node).join(' · '));
+    if (node.rate) this.showRate(node.rate);
+    if (node.books) this.showBooks(node.books);
+    if (this.act) this.showButtons(node.actions);
+  }
+
+  factsOf({ rate, waiting, latency, breaker, tokensLeft }) {
+    const { text } = this;
+    return [
+      ...(rate ? [text('rate', { received: number(rate.received), done: number(rate.done) })] : []),
+      ...(waiting === undefined ? [] : [text('waiting', { count: number(waiting) })]),
+      ...(latency ? [text('latency', { p50: milliseconds(latency.p50), p95: milliseconds(latency.p95) })] : []),
+      ...(breaker === undefined ? [] : [text(`breaker.${breaker}`)]),
+      ...(tokensLeft === undefined ? [] : [text('tokens', { count: number(tokensLeft) })]),
+    ];
+  }
+
+  showRate(rate) {
+    if (!this.chart) {
+      this.chart = new Chart(this.box);
+      this.facts.after(this.chart.svg);
+    }
+    const values = { received: number(rate.received), done: number(rate.done) };
+    this.chart.add(rate, this.text('rate', values));
+  }
+
+  showBooks({ balanced, ...accounts }) {
+    if (!this.books) {
+      const details = element('details', 'contact-live-books');
+      this.summary = element('summary', '', details);
+      this.books = element('dl', '', details);
+      this.buttons.before(details);
+    }
+    write(this.summary, this.text(balanced ? 'books.balanced' : 'books.unbalanced'));
+    this.summary.parentElement.dataset.balanced = String(balanced);
+    for (const [account, count] of Object.entries(accounts)) {
+      let value = this.books.querySelector(`[data-account="${account}"]`);
+      if (!value) {
+        element('dt', '', this.books).textContent = this.text(`books.${account}`);
+        value = element('dd', '', this.books);
+        value.dataset.account = account;
+      }
+      write(value, number(count));
+    }
+  }
+
+  showButtons(actions) {
+    const shown = [...this.buttons.children].map(({ dataset }) => dataset.action);
+    if (shown.join() === actions.join()) return;
+    this.buttons.replaceChildren();
+    for (const action of actions) {
+      const button = element('button', 'red-ui-button red-ui-button-small', this.buttons);
+      button.type = 'button';
+      button.dataset.action = action;
+      button.textContent = this.text(`action.${action}`);
+      button.title = this.text(`help.${action}`);
+      button.addEventListener('click', () => this.press(button, action));
+    }
+  }
+
+  async press(button, action) {
+    button.disabled = true;
+    write(this.answer, '');
+    try {
+      const said = await this.act(this.id, action);
+      write(this.answer, said ? this.text('answered', { answer: said }) : '');
+    } catch (error) {
+      write(this.answer, error.message);
+    } finally {
+      button.disabled = false;
+    }
+  }
+}
+
+/**
+ * Shows frames in `root`. `text(key, values)` gives the texts; without `act(id, action)` there are no buttons, without
+ * `reveal(id)` the names of nodes are no links.
+ */
+export class LiveBoard {
+  constructor(root, tools) {
+    this.tools = tools;
+    this.root = root;
+    root.classList.add('contact-live');
+    this.note = element('p', 'contact-live-note', root);
+    this.note.setAttribute('role', 'status');
+    this.services = new Map();
+    write(this.note, tools.text('waitingForData'));
+  }
+
+  show({ services }) {
+    write(this.note, services.length === 0 ? this.tools.text('nothing') : '');
+    const names = new Set(services.map(({ service }) => service));
+    for (const [name, { section }] of this.services) {
+      if (names.has(name)) continue;
+      section.remove();
+      this.services.delete(name);
+    }
+    for (const each of services) this.showService(each);
+  }
+
+  /** No frames come. */
+  lost(message) {
+    write(this.note, message);
+  }
+
+  showService({ service, status, nodes }) {
+    let known = this.services.get(service);
+    if (!known) {
+      const section = element('section', '', this.root);
+      const title = element('h2', '', section);
+      element('span', 'contact-live-dot', title);
+      element('span', '', title).textContent = service === 'unassigned' ? this.tools.text('unassigned') : service;
+      known = { section, count: element('small', '', title), list: element('ul', '', section), cards: new Map() };
+      this.services.set(service, known);
+    }
+    const { section, count, list, cards } = known;
+    section.dataset.status = status;
+    const well = nodes.filter((node) => node.status === 'healthy').length;
+    write(count, this.tools.text('count', { well, all: nodes.length }));
+    const ids = new Set(nodes.map(({ id }) => id));
+    for (const [id, card] of cards) {
+      if (ids.has(id)) continue;
+      card.box.remove();
+      cards.delete(id);
+    }
+    for (const node of nodes) {
+      if (!cards.has(node.id)) cards.set(node.id, new Card(list, node.id, this.tools));
+      cards.get(node.id).show(node);
+    }
+  }
+}
+
+/** The page at /health: `texts` are nested by key, with `__name__` for values. It asks for a frame each second. */
+export function openPage(root, texts) {
+  const text = (key, values = {}) => {
+    const found = key.split('.').reduce((part, name) => part?.[name], texts) ?? key;
+    return found.replace(/__(\w+)__/g, (whole, name) => values[name] ?? whole);
+  };
+  const board = new LiveBoard(root, { text });
+  const ask = async () => {
+    try {
+      if (document.visibilityState === 'hidden') return;
+      const answer = await fetch(`${location.pathname}?view=live`, { headers: { accept: 'application/json' } });
+      board.show(await answer.json());
+    } catch {
+      board.lost(text('lost'));
+    } finally {
+      setTimeout(ask, 1_000);
+    }
+  };
+  void ask();
+}
