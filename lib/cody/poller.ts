@@ -133,9 +133,9 @@ export class CodyPoller {
     this.counters.polls += 1;
     this.counters.lastPollMs = this.clock.now() - began;
     this.counters.pollMs += this.counters.lastPollMs;
-    this.tellPoll();
     await this.goOnWithHistory();
     this.counters.callsInLastPoll = this.client.counters.calls - calls;
+    this.tellPoll();
   }
 
   /** What the flow and the looks have done since the poll before belongs to this one. */
