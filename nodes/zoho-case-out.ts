@@ -16,7 +16,7 @@ import { DEFAULT_FIELDS, isFieldMapping } from '../lib/zoho/case-settings';
 import type { CaseResult } from '../lib/zoho/case-work';
 import { CaseWriter } from '../lib/zoho/case-writer';
 import { type CaseConversation, readConversation } from '../lib/zoho/conversation';
-import { CaseCounters, caseMessage, caseMetrics } from '../lib/zoho/report';
+import { CaseCounters, caseEvent, caseMessage, caseMetrics } from '../lib/zoho/report';
 import { listCaseFields } from '../lib/zoho/schema';
 import type { ContactStoreNode } from './contact-store';
 import type { ZohoOauthNode } from './zoho-oauth';
@@ -100,7 +100,7 @@ function openSink(RED: Red, node: RuntimeNode, config: Config, counters: CaseCou
       const began = Date.now();
       const { verdict, scope, result } = await writer.write(conversation, signal);
       counters.count(verdict, result);
-      if (result && businessEvents.isOn) tellBusiness(conversation, result, Date.now() - began);
+      if (result && businessEvents.isOn) businessEvents.tell(caseEvent(conversation, result, Date.now() - began));
       if (result) node.send([caseMessage(context?.message, conversation, result) as NodeMessage, null]);
       return scope === 'all' ? verdict : [verdict];
     },
@@ -117,11 +117,6 @@ function takeIn(node: RuntimeNode, sink: Sink, settle: boolean, counters: CaseCo
   onInputDeferred(node, (message, _send, done) => {
     if (!intake.take(message, done)) counters.rejected += 1;
   });
-}
-
-function tellBusiness({ id, metrics }: CaseConversation, { caseId, action }: CaseResult, tookMs: number): void {
-  const { messageCount: messages, totalCharacters: characters } = metrics;
-  businessEvents.tell({ kind: 'conversation', conversationId: id, caseId, action, tookMs, messages, characters });
 }
 
 const failedMessage: FailedMessage = ({ context, body }) => context?.message ?? { payload: JSON.parse(body) };

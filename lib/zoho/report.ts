@@ -1,3 +1,4 @@
+import type { BusinessEvent } from '../core/business-events';
 import type { Verdict } from '../core/verdicts';
 import type { Metric } from '../monitor/registry';
 import type { TokenCounters } from './account';
@@ -38,6 +39,13 @@ export class CaseCounters {
 export function caseMessage(message: object | undefined, conversation: CaseConversation, result: CaseResult): object {
   const { transcript: _whole, ...about } = conversation;
   return { ...message, topic: 'case', payload: result, conversation: about };
+}
+
+/** What counts for the business about a conversation that has come to its Case. */
+export function caseEvent({ metrics }: CaseConversation, result: CaseResult, tookMs: number): BusinessEvent {
+  const { conversationId, caseId, action } = result;
+  const { messageCount: messages, totalCharacters: characters } = metrics;
+  return { kind: 'conversation', conversationId, caseId, action, tookMs, messages, characters };
 }
 
 /** What `/metrics` shows: each number under the name that the original service gave it, and under one of the pack. */
