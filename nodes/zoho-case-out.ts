@@ -13,7 +13,6 @@ import { registerNode } from '../lib/red/register';
 import { type FailedMessage, refuseMessages, Sink, sinkReport } from '../lib/red/sink';
 import { Status } from '../lib/red/status';
 import { DEFAULT_FIELDS, isFieldMapping } from '../lib/zoho/case-settings';
-import type { CaseResult } from '../lib/zoho/case-work';
 import { CaseWriter } from '../lib/zoho/case-writer';
 import { type CaseConversation, readConversation } from '../lib/zoho/conversation';
 import { CaseCounters, caseEvent, caseMessage, caseMetrics } from '../lib/zoho/report';
