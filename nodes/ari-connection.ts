@@ -1,10 +1,10 @@
-import { AriClient } from '../lib/ari/client';
-import { AriConnection, type AriState } from '../lib/ari/connection';
+import { checkAri } from '../lib/ari/check';
+import { AriConnection } from '../lib/ari/connection';
+import { connectionMetrics } from '../lib/ari/connection-metrics';
 import type { Call } from '../lib/calls/call';
-import { systemClock } from '../lib/core/clock';
 import { ContactError } from '../lib/core/errors';
-import type { AnyMetric } from '../lib/monitor/registry';
 import { adminRoute, readForm } from '../lib/red/admin';
+import { showAri } from '../lib/red/ari-status';
 import { configNode, integer, readConfig, secret, text, url } from '../lib/red/config';
 import { guard, onClose } from '../lib/red/input';
 import { nodeLogger } from '../lib/red/logger';
@@ -55,15 +55,7 @@ export default function ariConnection(RED: Red): void {
       const form = readForm(RED, request.body, ACCESS);
       if (!form.ok) throw form.error;
       const { username: user, ...access } = form.value;
-      const client = new AriClient({ ...access, user });
-      const began = systemClock.now();
-      try {
-        const info = await client.request('GET', 'asterisk/info', { what: 'connect to Asterisk' });
-        const { system } = (info ?? {}) as { system?: { version?: string } };
-        return { ok: true, version: system?.version ?? '', ms: systemClock.now() - began };
-      } finally {
-        client.close();
-      }
+      return { ok: true, ...(await checkAri({ ...access, user })) };
     },
   });
   registerNode<AriConnectionNode>(RED, 'ari-connection', (node, definition) => start(RED, node, definition), {
@@ -80,7 +72,7 @@ function start(RED: Red, node: AriConnectionNode, definition: Definition): void 
       calls: node.connection?.desk.size,
       reconnects: node.connection?.counts.reconnects,
     }),
-    metrics: () => metrics(node.connection),
+    metrics: () => (node.connection ? connectionMetrics(node.connection) : []),
   });
   const config = readConfig(RED, node, definition, FIELDS);
   const problem = config.ok ? config.value.store.problem : config.error;
@@ -111,56 +103,4 @@ function start(RED: Red, node: AriConnectionNode, definition: Definition): void 
     RED.events.removeListener('flows:started', begin);
     await connection.close();
   });
-}
-
-/** Shows how a connection to Asterisk stands. */
-export function showAri(status: Status, state: AriState): void {
-  const reason = 'error' in state ? { reason: state.error.message } : {};
-  if (state.kind === 'ready') status.set('connected');
-  else if (state.kind === 'refused') status.set('refused', { text: 'wrong-credentials', ...reason });
-  else if (state.kind === 'replaced') status.set('failed', { text: 'app-taken', ...reason });
-  else if (state.kind === 'away') status.set('disconnected', { text: 'reconnecting', ...reason });
-  else status.set('connecting');
-}
-
-function metrics(connection: AriConnection<Call> | undefined): AnyMetric[] {
-  if (!connection) return [];
-  const { connected, counts, desk } = connection;
-  return [
-    {
-      name: 'ari_http_connected',
-      help: 'Whether the latest request to Asterisk was answered.',
-      type: 'gauge',
-      value: Number(connected.http),
-    },
-    {
-      name: 'ari_websocket_connected',
-      help: 'Whether the events of Asterisk arrive.',
-      type: 'gauge',
-      value: Number(connected.socket && connection.state.kind !== 'replaced'),
-    },
-    {
-      name: 'ari_reconnects_total',
-      help: 'How often the events socket was opened again.',
-      type: 'counter',
-      value: counts.reconnects,
-    },
-    { name: 'active_calls', help: 'Calls that are not over.', type: 'gauge', value: desk.size },
-    {
-      name: 'ari_events_received_total',
-      help: 'Events of Asterisk.',
-      type: 'counter',
-      value: counts.unreadable,
-      labels: { event_type: 'unreadable', processed: 'false', failed: 'true' },
-    },
-    ...[...counts.events].map(
-      ([event_type, value]): AnyMetric => ({
-        name: 'ari_events_received_total',
-        help: 'Events of Asterisk.',
-        type: 'counter',
-        value,
-        labels: { event_type, processed: 'true', failed: 'false' },
-      }),
-    ),
-  ];
 }

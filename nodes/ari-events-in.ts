@@ -5,6 +5,7 @@ import { CALL_STATUSES } from '../lib/calls/call';
 import type { CallUpdate } from '../lib/calls/call-book';
 import { Callbacks } from '../lib/calls/callbacks';
 import { ContactError } from '../lib/core/errors';
+import { showAri } from '../lib/red/ari-status';
 import { boolean, configNode, list, readConfig, secret, url } from '../lib/red/config';
 import { guard, onClose } from '../lib/red/input';
 import { nodeLogger } from '../lib/red/logger';
@@ -13,7 +14,7 @@ import { outboxReport } from '../lib/red/outbox-status';
 import { registerNode } from '../lib/red/register';
 import { Status } from '../lib/red/status';
 import { withTrace } from '../lib/red/tracing';
-import { type AriConnectionNode, showAri } from './ari-connection';
+import type { AriConnectionNode } from './ari-connection';
 
 const FIELDS = {
   connection: configNode<AriConnectionNode>('ari-connection'),

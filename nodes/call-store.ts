@@ -1,15 +1,13 @@
 import { join, resolve } from 'node:path';
 import { CallBook } from '../lib/calls/call-book';
-import { openEmbeddedCallStore } from '../lib/calls/embedded-store';
-import { addFirstUser } from '../lib/calls/login';
-import { MemoryCallStore } from '../lib/calls/memory-store';
 import { CallMetrics } from '../lib/calls/metrics';
-import { openPostgresqlCallStore } from '../lib/calls/postgresql-store';
+import { type CallStoreChoice, type OpenCalls, openCallStore, tryCallStore } from '../lib/calls/open-store';
 import type { CallStore } from '../lib/calls/store';
-import { systemClock } from '../lib/core/clock';
-import { ContactError, toContactError } from '../lib/core/errors';
+import { StoreKeeper } from '../lib/calls/store-keeper';
+import { type ContactError, toContactError } from '../lib/core/errors';
 import { adminRoute, readForm } from '../lib/red/admin';
-import { boolean, choice, integer, readConfig, secret, text } from '../lib/red/config';
+import { showCallStore } from '../lib/red/call-store-status';
+import { boolean, choice, integer, readConfig, secret, text, type Values } from '../lib/red/config';
 import { guard, onClose } from '../lib/red/input';
 import { nodeLogger } from '../lib/red/logger';
 import type { Definition, Red, RuntimeNode } from '../lib/red/node';
@@ -19,12 +17,7 @@ import { Status } from '../lib/red/status';
 /** What the nodes that use a call-store find on it. */
 export interface CallStoreNode extends RuntimeNode {
   /** Missing when the configuration is incomplete. */
-  calls?: {
-    store: CallStore;
-    book: CallBook;
-    /** Without a database there are no users, so that nobody can get a token here. */
-    hasUsers: boolean;
-  };
+  calls?: OpenCalls;
   /** What is wrong with the configuration. */
   problem?: ContactError;
 }
@@ -46,12 +39,8 @@ const FIELDS = {
   }),
   retentionDays: integer({ default: 90, min: 0, max: 36_500 }),
 };
-type Form = ReturnType<typeof readForm<typeof FIELDS>>;
-type Settings = Extract<Form, { ok: true }>['value'];
+type Settings = Values<typeof FIELDS>;
 
-const KIND_TEXTS = { memory: 'calls-memory', embedded: 'calls-embedded', postgresql: 'calls-postgresql' };
-const DAY_MS = 86_400_000;
-const TIDY_EVERY_MS = 3_600_000;
 /** Time that is left for the other nodes and for the store itself when a flow is stopped. */
 const WRITE_WITHIN_MS = 3_000;
 
@@ -64,15 +53,7 @@ export default function callStore(RED: Red): void {
     handler: async (request) => {
       const form = readForm(RED, request.body, FIELDS);
       if (!form.ok) throw form.error;
-      const store = open(RED, form.value);
-      const began = systemClock.now();
-      try {
-        await store.check();
-        const users = await store.users();
-        return { ok: true, kind: store.kind, users: users.length, ms: systemClock.now() - began };
-      } finally {
-        await store.close();
-      }
+      return { ok: true, ...(await tryCallStore(chosen(RED, form.value))) };
     },
   });
   registerNode<CallStoreNode>(RED, 'call-store', (node, definition) => start(RED, node, definition), {
@@ -101,7 +82,7 @@ function start(RED: Red, node: CallStoreNode, definition: Definition): void {
   const { firstUser, firstUserHash, disabled, retentionDays } = form.value;
   let store: CallStore;
   try {
-    store = open(RED, form.value);
+    store = openCallStore(chosen(RED, form.value));
   } catch (thrown) {
     refuse(toContactError(thrown, 'open the call store'));
     return;
@@ -109,68 +90,31 @@ function start(RED: Red, node: CallStoreNode, definition: Definition): void {
   const book = new CallBook({ store, logger });
   node.calls = { store, book, hasUsers: !disabled };
   book.onUpdate(({ call, transitions }) => metrics.take(call, transitions));
-  const show = () => {
-    const { state, error } = book.state;
-    if (state === 'working') status.set('connected', { text: KIND_TEXTS[store.kind] });
-    else status.set('disconnected', error ? { text: 'database-away', reason: error.message } : {});
-  };
+  const show = () => showCallStore(status, store.kind, book.state);
   book.onState(show);
   status.set('connecting');
 
-  let isReady = false;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  /** Finds out whether the store answers, puts the first user into it, and forgets what is old. */
-  const look = guard(node, async () => {
-    clearTimeout(timer);
-    let waitMs = TIDY_EVERY_MS;
-    try {
-      await store.check();
-      if (!isReady && firstUser !== undefined && firstUserHash !== undefined && !disabled) {
-        if (await addFirstUser(store, firstUser, firstUserHash)) logger.info(`Added the first user ${firstUser}`);
-      }
-      if (retentionDays > 0) await store.forget(systemClock.now() - retentionDays * DAY_MS);
-      if (!isReady) show();
-      isReady = true;
-    } catch (thrown) {
-      const error = toContactError(thrown, 'open the call store');
-      if (error.code === 'CLOSED') return;
-      if (error.code === 'CONFIGURATION' && error.reason === undefined) {
-        refuse(error);
-        return;
-      }
-      status.set(error.code === 'REFUSED' ? 'refused' : 'disconnected', {
-        text: 'database-away',
-        reason: error.message,
-      });
-      waitMs = 5_000;
-    }
-    timer = setTimeout(look, waitMs);
-    timer.unref();
+  const hasFirstUser = firstUser !== undefined && firstUserHash !== undefined && !disabled;
+  const keeper = new StoreKeeper({
+    store,
+    firstUser: hasFirstUser ? { name: firstUser, hash: firstUserHash } : undefined,
+    retentionDays,
+    onReady: show,
+    onUnusable: refuse,
+    onAway: ({ code, message }) =>
+      status.set(code === 'REFUSED' ? 'refused' : 'disconnected', { text: 'database-away', reason: message }),
+    logger,
   });
-  look();
+  guard(node, () => keeper.look())();
 
   onClose(node, async () => {
-    clearTimeout(timer);
+    keeper.close();
     await book.close(WRITE_WITHIN_MS);
     await store.close();
   });
 }
 
-function open(RED: Red, { kind, disabled, databaseUrl, folder }: Settings): CallStore {
-  const chosen = disabled ? 'memory' : kind === 'auto' ? (databaseUrl ? 'postgresql' : 'embedded') : kind;
-  if (chosen === 'memory') return new MemoryCallStore();
-  if (chosen === 'postgresql') {
-    if (databaseUrl && URL.canParse(databaseUrl) && /^postgres(ql)?:$/.test(new URL(databaseUrl).protocol)) {
-      return openPostgresqlCallStore({ url: databaseUrl });
-    }
-    throw new ContactError('CONFIGURATION', {
-      attempted: 'use the database',
-      answer: databaseUrl
-        ? 'its address does not begin with postgresql://'
-        : 'the credential databaseUrl is not set, nor is the environment variable DATABASE_URL',
-    });
-  }
+function chosen(RED: Red, { kind, disabled, databaseUrl, folder }: Settings): CallStoreChoice {
   const { userDir } = RED.settings;
-  // A runtime without a user directory (embedded in a test, say) has no place on disk.
-  return userDir ? openEmbeddedCallStore(resolve(join(userDir, folder))) : new MemoryCallStore();
+  return { kind, disabled, databaseUrl, folder: userDir && resolve(join(userDir, folder)) };
 }

@@ -3,8 +3,9 @@ import type { NodeMessage } from 'node-red';
 import { ContactError } from '../lib/core/errors';
 import type { EventMessage } from '../lib/genesys/emission';
 import { GenesysNotifications } from '../lib/genesys/notifications';
+import { OfferedTopics } from '../lib/genesys/offered-topics';
 import type { RejectedTopic } from '../lib/genesys/subscription';
-import { fetchOffer, type ListedTopic, listTopics, type TopicOffer } from '../lib/genesys/topics';
+import { type ListedTopic, listTopics } from '../lib/genesys/topics';
 import { adminRoute } from '../lib/red/admin';
 import { boolean, configNode, integer, list, readConfig, regex, text } from '../lib/red/config';
 import { guard, onClose } from '../lib/red/input';
@@ -58,14 +59,8 @@ function start(RED: Red, node: NotificationsNode, definition: Definition): void 
     logger.error(config.error.message, { code: config.error.code });
     return;
   }
-  const {
-    account: accountNode,
-    topicsFile,
-    overlapSeconds,
-    pollSeconds,
-    settleTimeoutSeconds,
-    ...settings
-  } = config.value;
+  const { account: accountNode, topicsFile, overlapSeconds, pollSeconds, ...rest } = config.value;
+  const { settleTimeoutSeconds, ...settings } = rest;
   const { account, problem } = accountNode;
   if (!account) {
     status.set('not-configured', problem ? { reason: problem.message } : {});
@@ -102,9 +97,7 @@ function start(RED: Red, node: NotificationsNode, definition: Definition): void 
   });
 }
 
-/** For how long the dialog is shown the same list, in milliseconds. */
-const OFFER_KEPT_MS = 60_000;
-const offers = new WeakMap<GenesysOauthNode, { offer: Promise<TopicOffer>; until: number }>();
+const offers = new OfferedTopics();
 
 /** What the dialog shows: the topics of the organization, those that the running node was refused, and problems. */
 async function offeredTopics(
@@ -120,24 +113,8 @@ async function offeredTopics(
       advice: 'Complete it and deploy first.',
     });
   }
-  const offer = await cachedOffer(accountNode, accountNode.account.client);
+  const offer = await offers.of(accountNode.account.client);
   const node = findConfigNode<NotificationsNode>(RED, nodeId, 'genesys-notifications-in');
-  return {
-    ok: true,
-    topics: listTopics(offer),
-    rejected: node?.notifications?.rejected ?? [],
-    problems: offer.problems,
-  };
-}
-
-function cachedOffer(
-  accountNode: GenesysOauthNode,
-  client: NonNullable<GenesysOauthNode['account']>['client'],
-): Promise<TopicOffer> {
-  const cached = offers.get(accountNode);
-  if (cached && Date.now() < cached.until) return cached.offer;
-  const offer = fetchOffer(client);
-  offers.set(accountNode, { offer, until: Date.now() + OFFER_KEPT_MS });
-  offer.catch(() => offers.delete(accountNode));
-  return offer;
+  const { problems } = offer;
+  return { ok: true, topics: listTopics(offer), rejected: node?.notifications?.rejected ?? [], problems };
 }

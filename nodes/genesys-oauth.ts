@@ -1,9 +1,9 @@
 import { ContactError } from '../lib/core/errors';
 import { HttpClient } from '../lib/core/http';
 import { type GenesysAccount, openAccount } from '../lib/genesys/account';
+import { accountMetrics, accountReport } from '../lib/genesys/account-report';
 import { checkAccess } from '../lib/genesys/check';
 import { GENESYS_REGIONS, genesysAddresses } from '../lib/genesys/regions';
-import type { Metric } from '../lib/monitor/registry';
 import { adminRoute, readForm } from '../lib/red/admin';
 import { type ConfigResult, readConfig, secret, text, url } from '../lib/red/config';
 import { guard } from '../lib/red/input';
@@ -61,8 +61,11 @@ export default function genesysOauth(RED: Red): void {
 
 function start(RED: Red, node: GenesysOauthNode, definition: Definition): void {
   const status = new Status(RED, node, {
-    details: () => ({ ...report(node), region: definition['region'] }),
-    metrics: () => metrics(node),
+    details: () => ({
+      ...(node.account ? accountReport(node.account) : { problem: node.problem?.message }),
+      region: definition['region'],
+    }),
+    metrics: () => (node.account ? accountMetrics(node.account) : []),
     live: () => (node.account ? { tokensLeft: node.account.limit.left } : {}),
   });
   const config = readAccount(readConfig(RED, node, definition, FIELDS));
@@ -112,37 +115,4 @@ async function test(config: ConfigResult<Account>): Promise<Record<string, unkno
   } finally {
     http.close();
   }
-}
-
-function report({ account, problem }: GenesysOauthNode): Record<string, unknown> {
-  if (!account) return { problem: problem?.message };
-  const { tokens, limit } = account;
-  return { tokens: tokens.report(), rateLimit: { waiting: limit.waiting, pausedForMs: limit.pausedForMs } };
-}
-
-function metrics({ account }: GenesysOauthNode): Metric[] {
-  if (!account) return [];
-  const { obtained, failures } = account.tokens.report();
-  const expiresAt = account.tokens.current?.expiresAt ?? 0;
-  return [
-    { name: 'contact_center_tokens_obtained_total', help: 'Access tokens obtained.', type: 'counter', value: obtained },
-    {
-      name: 'contact_center_token_failures_total',
-      help: 'Requests for an access token that failed.',
-      type: 'counter',
-      value: failures,
-    },
-    {
-      name: 'contact_center_token_expiry_timestamp_seconds',
-      help: 'When the access token expires; 0 without one.',
-      type: 'gauge',
-      value: expiresAt / 1_000,
-    },
-    {
-      name: 'contact_center_rate_limit_waiting',
-      help: 'Calls that wait for their turn under the rate limit.',
-      type: 'gauge',
-      value: account.limit.waiting,
-    },
-  ];
 }

@@ -72,6 +72,10 @@ export function url(...schemes) {
 /** A regular expression. */
 export const regex = () => rule((text) => (parses(() => new RegExp(text, 'i')) ? undefined : ['regex']));
 
+/** A time zone such as `Europe/Berlin`. */
+export const timeZone = () =>
+  rule((text) => (parses(() => new Intl.DateTimeFormat('en', { timeZone: text })) ? undefined : ['timeZone']));
+
 /** JSON that `isValid` accepts; an object when it is left out. The node may say in its own sentence what it must be. */
 export function json(isValid) {
   const accepts = isValid ?? ((value) => typeof value === 'object' && value !== null && !Array.isArray(value));

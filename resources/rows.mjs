@@ -77,7 +77,7 @@ function fieldRow(type, prefix, field) {
   const control = controlOf(type, id, field) + measured;
   const below =
     (tip ? `<div class="contact-dialog-tip" id="${id}-tip" data-i18n="${type}.tip.${name}"></div>` : '') + html;
-  const target = field.kind === 'switch' ? `${id}-choice` : id;
+  const target = { switch: `${id}-choice`, own: '' }[field.kind] ?? id;
   return line({ id, name, icon, label, target, control, below, isMeasured: unit !== undefined });
 }
 
@@ -162,8 +162,8 @@ function line({
 }) {
   const words = labelFor ? `data-variable-of="${labelFor}"` : `data-i18n="${label}"`;
   return [
-    `<div class="form-row contact-dialog-row" data-field="${name}">`,
-    `<label for="${target}">${icon(sign)} <span ${words}></span></label>`,
+    `<div class="form-row contact-dialog-row" data-field="${name}"${target ? '' : ` role="group" aria-labelledby="${id}-label"`}>`,
+    `<label ${target ? `for="${target}"` : `id="${id}-label"`}>${icon(sign)} <span ${words}></span></label>`,
     '<div class="contact-dialog-value">',
     `<div class="contact-dialog-control${isMeasured ? ' contact-dialog-measured' : ''}">${control}</div>`,
     `<div class="contact-dialog-problem" id="${id}-problem" aria-live="polite"></div>`,

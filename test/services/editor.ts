@@ -34,10 +34,29 @@ declare const RED: {
   editor: { edit(node: unknown): void; editConfig(name: string, type: string, id: string): void };
 };
 
+/** How somebody has set up the editor. */
+export interface EditorOptions {
+  /** `de`, for instance; that of the browser when left out, which is English. */
+  language?: string;
+  /** Node-RED 4.1 has only the light one. */
+  theme?: 'light' | 'dark';
+}
+
 /** Opens the editor and waits until it has loaded this node. */
-export async function openEditor(nodeRed: NodeRed, executablePath: string, waitForNode: string): Promise<Editor> {
+export async function openEditor(
+  nodeRed: NodeRed,
+  executablePath: string,
+  waitForNode: string,
+  { language = '', theme = 'light' }: EditorOptions = {},
+): Promise<Editor> {
   const browser: Browser = await chromium.launch({ executablePath, args: ARGUMENTS });
   const page = await browser.newPage({ viewport: { width: 1360, height: 800 } });
+  await page.addInitScript(
+    (chosen) => {
+      for (const [name, value] of Object.entries(chosen)) localStorage.setItem(name, value);
+    },
+    { 'editor-language': language, 'view-dark-theme': theme },
+  );
   const errors: string[] = [];
   page.on('pageerror', (error) => errors.push(error.stack ?? error.message));
   page.on('console', (message) => {

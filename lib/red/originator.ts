@@ -1,0 +1,101 @@
+import type { NodeMessageInFlow } from 'node-red';
+import { type CallRules, checkCall } from '../ari/call-request';
+import type { AriConnection } from '../ari/connection';
+import type { CallWay } from '../ari/desk';
+import type { CallLimits } from '../ari/limits';
+import type { OriginationCounts } from '../ari/origination-counts';
+import { callBody, claimOf, madeBody, refusalOf, unknownCall } from '../calls/api';
+import type { Call } from '../calls/call';
+import type { CallBook } from '../calls/call-book';
+import { isFinal } from '../calls/state-machine';
+import { ContactError } from '../core/errors';
+import { callIdOf, headerOf, requestOf } from './api';
+
+/** What became of a message: the call, and what is answered. */
+export interface Outcome {
+  call: Call;
+  body: unknown;
+  replay: boolean;
+}
+
+/** What calls are made with. */
+export interface Originator {
+  connection: AriConnection<Call>;
+  book: CallBook;
+  rules: CallRules;
+  way: CallWay;
+  limits: CallLimits;
+  counts: OriginationCounts;
+}
+
+/** Makes the call that a message asks for. Rejects with what is to be answered; nothing was dialled then. */
+export async function originate(
+  running: Originator,
+  message: NodeMessageInFlow,
+  correlationId: string,
+): Promise<Outcome> {
+  const { connection, rules, way, limits, counts } = running;
+  const asked = askedOf(message);
+  const call = checkCall(asked, rules);
+  const request = requestOf(message);
+  const { user, idempotencyKey, delivery } = message as {
+    user?: { name?: string };
+    idempotencyKey?: unknown;
+    delivery?: { attempt?: number };
+  };
+  const createdBy = user?.name;
+  const key = idempotencyKey ?? headerOf(request, 'idempotency-key');
+  const { metadata } = asked;
+  const claim = key === undefined ? undefined : claimOf(key, createdBy, { call, way, metadata }, Date.now());
+  // Before anything is counted or registered: while events do not arrive, nothing can be promised.
+  connection.mustBeReady('make a call');
+  await limits.take(call.phoneNumber, createdBy);
+  const made = await connection.make({
+    call,
+    way,
+    createdBy,
+    correlationId,
+    attemptNumber: delivery?.attempt,
+    ...(claim ? { claim } : {}),
+    ...(isObject(metadata) ? { metadata } : {}),
+  });
+  if (made.replay) await limits.giveBack(call.phoneNumber, createdBy);
+  else counts.took(made.tookMs);
+  const refusal = made.replay ? refusalOf(made.call) : undefined;
+  if (refusal) throw refusal;
+  return { call: made.call, body: madeBody(made.call), replay: made.replay };
+}
+
+/** Ends the call that a message names. */
+export async function hangUp({ connection, book }: Originator, message: NodeMessageInFlow): Promise<Outcome> {
+  const callId = callIdOf(message);
+  const call = callId === undefined ? undefined : await book.get(callId);
+  if (!call) throw unknownCall();
+  const over = (text: string, current: Call): Outcome => ({
+    call: current,
+    body: { success: true, message: text, ...callBody(current) },
+    replay: false,
+  });
+  if (isFinal(call.status)) return over('The call is over already', call);
+  await connection.hangUp(call.callId);
+  return over('Hang-up requested', (await book.get(call.callId)) ?? call);
+}
+
+/** What a message asks for: the number may stand in the path, the rest in the payload. */
+function askedOf(message: NodeMessageInFlow) {
+  const { payload } = message;
+  const { number: inPath } = requestOf(message).params ?? {};
+  if (typeof payload === 'string' && payload !== '' && inPath === undefined) return { phoneNumber: payload };
+  if (payload !== undefined && payload !== null && payload !== '' && !isObject(payload)) {
+    const answer = 'the payload is no object';
+    throw new ContactError('INVALID_INPUT', { attempted: 'make a call', answer, reason: 'invalid_body' });
+  }
+  const body = isObject(payload) ? payload : {};
+  const { context, extension, priority, timeout, caller_id: callerId, variables, metadata } = body;
+  const phoneNumber = inPath ?? body['phone_number'] ?? body['number'];
+  return { phoneNumber, context, extension, priority, timeout, callerId, variables, metadata };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
