@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Installation } from '../services/installation';
 import { Load } from '../services/load';
 import { repetitions, requireService } from '../services/requirements';
@@ -16,8 +17,12 @@ describe('Node-RED with all example flows', function () {
   const redis = requireService('redis');
   const postgresql = requireService('postgresql');
   let installation: Installation;
+  let load: Load;
 
-  afterEach(() => installation?.close());
+  afterEach(async () => {
+    await load?.abandon();
+    await installation?.close();
+  });
 
   it(`loses nothing when it is stopped with SIGTERM under load (${STOPS} times), and stops in time`, async () => {
     installation = await Installation.start({
@@ -25,13 +30,14 @@ describe('Node-RED with all example flows', function () {
       postgresqlPrograms: postgresql.location,
     });
     const nodeRed = await installation.addProcess();
-    const load = new Load(installation, () => [nodeRed]);
+    load = new Load(installation, () => [nodeRed]);
     await load.start({ audiohook: 200, chats: 2, ocelot: 20, calls: 5, messages: 20 });
     const took: number[] = [];
     for (let stop = 0; stop < STOPS; stop += 1) {
       const before = await load.arrived();
       await until(
         async () => {
+          await delay(250);
           const now = await load.arrived();
           return Object.entries(before).every(([name, count]) => now[name as keyof typeof now] > count);
         },

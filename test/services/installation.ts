@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { hash } from 'bcryptjs';
 import { mergeFlows } from '../../lib/command/flows';
 import { type BooksSnapshot, isBalanced } from '../../lib/core/books';
@@ -22,8 +23,35 @@ import { type RedisServer, startRedis } from './redis';
 
 /** The organizations that messages go to: the tenants `t1` to `t3`. */
 export const ORGANIZATIONS = ['o1', 'o2', 'o3'];
-export const SECRET_KEY = 'only for tests, of 32 characters or more';
 const READY_WITHIN_MS = 60_000;
+
+/** Every secret of the systems around the processes. */
+export interface Secrets {
+  GENESYS_CLIENT_SECRET: string;
+  GENESYS_WEBHOOK_SECRET: string;
+  /** `user:password`. */
+  ELASTIC_AUTH: string;
+  CODY_API_KEY: string;
+  ZOHO_CLIENT_SECRET: string;
+  ZOHO_REFRESH_TOKEN: string;
+  ARI_PASSWORD: string;
+  SECRET_KEY: string;
+  MONITOR_TOKEN: string;
+  REDIS_PASSWORD: string | undefined;
+}
+
+const SECRETS: Secrets = {
+  GENESYS_CLIENT_SECRET: defaultClient.secret,
+  GENESYS_WEBHOOK_SECRET: 'webhook-secret-of-all',
+  ELASTIC_AUTH: 'elastic:password-of-elastic',
+  CODY_API_KEY: defaultApiKey,
+  ZOHO_CLIENT_SECRET: defaultZoho.clientSecret,
+  ZOHO_REFRESH_TOKEN: defaultZoho.refreshToken,
+  ARI_PASSWORD: 'password-of-asterisk',
+  SECRET_KEY: 'only for tests, of 32 characters or more',
+  MONITOR_TOKEN: 'monitor-token-of-tests',
+  REDIS_PASSWORD: undefined,
+};
 
 /** What an installation is made of. */
 export interface InstallationOptions {
@@ -31,8 +59,8 @@ export interface InstallationOptions {
   postgresqlPrograms: string;
   /** Calls a minute that each organization takes, and that the tenants promise; default 60,000. */
   rateLimitPerMinute?: number;
-  /** Password of Redis. */
-  redisPassword?: string;
+  /** Secrets of the installation by the names of their environment variables; those of {@link Installation.environment} otherwise. */
+  secrets?: Partial<Secrets>;
   /** Properties of nodes of the examples, by type. */
   properties?: Record<string, Record<string, unknown>>;
 }
@@ -60,8 +88,9 @@ export class Installation {
     readonly zoho: ZohoSimulator,
     readonly rabbitmq: RabbitMq,
     readonly redis: RedisServer,
-    private readonly postgresql: Postgresql,
+    readonly postgresql: Postgresql,
     private readonly databaseUrl: string,
+    readonly secrets: Secrets,
     { rateLimitPerMinute = 60_000, properties = {} }: InstallationOptions,
   ) {
     this.tenantsFile = join(this.folder, 'tenants.json');
@@ -73,20 +102,24 @@ export class Installation {
   }
 
   static async start(options: InstallationOptions): Promise<Installation> {
-    const { redisProgram, redisPassword, postgresqlPrograms, rateLimitPerMinute } = options;
+    const { redisProgram, postgresqlPrograms, rateLimitPerMinute } = options;
+    const secrets: Secrets = { ...SECRETS, ...options.secrets };
+    const [username = '', password = ''] = secrets.ELASTIC_AUTH.split(':');
+    const { REDIS_PASSWORD: redisPassword, ARI_PASSWORD } = secrets;
     const [genesys, elasticsearch, asterisk, cody, zoho, rabbitmq, redis, postgresql] = await Promise.all([
       startGenesysSimulator({
         rateLimitPerMinute: Number.POSITIVE_INFINITY,
+        clients: [{ ...defaultClient, secret: secrets.GENESYS_CLIENT_SECRET }],
         rateLimitScope: 'organization',
         organizations: ORGANIZATIONS.map((id) => ({
           ...simulated(id),
           ...(rateLimitPerMinute === undefined ? {} : { rateLimitPerMinute }),
         })),
       }),
-      startElasticsearchSimulator(),
-      startAriSimulator({ speed: 5 }),
-      startCodySimulator(),
-      startZohoSimulator(),
+      startElasticsearchSimulator({ auth: { basic: { username, password } } }),
+      startAriSimulator({ speed: 5, password: ARI_PASSWORD }),
+      startCodySimulator({ apiKey: secrets.CODY_API_KEY }),
+      startZohoSimulator({ clientSecret: secrets.ZOHO_CLIENT_SECRET, refreshToken: secrets.ZOHO_REFRESH_TOKEN }),
       startRabbitMq(),
       startRedis({
         program: redisProgram,
@@ -106,6 +139,7 @@ export class Installation {
       redis,
       postgresql,
       databaseUrl,
+      secrets,
       options,
     );
   }
@@ -113,12 +147,11 @@ export class Installation {
   /** What the processes have in common. */
   async environment(): Promise<Record<string, string | undefined>> {
     return {
+      ...this.secrets,
       GENESYS_ENV: undefined,
       GENESYS_LOGIN_URL: this.genesys.url,
       GENESYS_API_URL: this.genesys.url,
       GENESYS_CLIENT_ID: defaultClient.id,
-      GENESYS_CLIENT_SECRET: defaultClient.secret,
-      GENESYS_WEBHOOK_SECRET: 'webhook-secret-of-all',
       TENANTS_FILE: this.tenantsFile,
       TENANT_SERVICE_URL: undefined,
       ELASTIC_URL: this.elasticsearch.url,
@@ -126,7 +159,6 @@ export class Installation {
       RETRY_BASE_SLEEP: '0.2',
       RETRY_MAX_SLEEP: '1',
       CODY_API_URL: this.cody.url,
-      CODY_API_KEY: defaultApiKey,
       CODY_BOT_ID: defaultBot,
       POLL_INTERVAL_SECONDS: '1',
       SETTLE_SECONDS: '1',
@@ -134,20 +166,15 @@ export class Installation {
       ZOHO_ACCOUNTS_BASE_URL: this.zoho.url,
       ZOHO_API_BASE_URL: this.zoho.url,
       ZOHO_CLIENT_ID: defaultZoho.clientId,
-      ZOHO_CLIENT_SECRET: defaultZoho.clientSecret,
-      ZOHO_REFRESH_TOKEN: defaultZoho.refreshToken,
       ARI_HTTP_URL: this.asterisk.url,
       ARI_USERNAME: this.asterisk.user,
-      ARI_PASSWORD: this.asterisk.password,
       ARI_ENDPOINT: this.asterisk.endpoint,
-      SECRET_KEY,
       API_USER: 'alice',
       API_PASSWORD_HASH: await hash('correct horse battery', 4),
       DATABASE_URL: this.databaseUrl,
       RABBITMQ_URL: this.rabbitmq.url,
-      REDIS_URL: this.redis.url,
+      REDIS_URL: `redis://127.0.0.1:${this.redis.port}/0`,
       METRICS_ENABLED: 'true',
-      MONITOR_TOKEN: 'monitor-token-of-tests',
     };
   }
 
@@ -168,6 +195,7 @@ export class Installation {
   async untilHealthy(nodeRed: NodeRed, withinMs = READY_WITHIN_MS): Promise<void> {
     let sick: unknown = 'no answer';
     const isHealthy = async () => {
+      await delay(100);
       const answer = (await (await nodeRed.request('/health')).json().catch(() => ({}))) as Partial<HealthAnswer>;
       const checks = answer.checks ?? [];
       sick = checks.filter(({ status }) => status !== 'healthy');

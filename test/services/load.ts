@@ -3,7 +3,7 @@ import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
 import { Tokens } from '../../lib/calls/tokens';
 import { type GeneratorRun, numberOf } from '../simulators/genesys';
 import { textMessage } from '../unit/genesys/messaging/sender-harness';
-import { type Installation, ORGANIZATIONS, SECRET_KEY } from './installation';
+import { type Installation, ORGANIZATIONS } from './installation';
 import type { NodeRed } from './node-red';
 
 const INDEX = 'genesys-audiohook';
@@ -55,6 +55,7 @@ export class Load {
   private events: GeneratorRun | undefined;
   private broker: { connection: ChannelModel; channel: ConfirmChannel } | undefined;
   private numbers = 0;
+  private isAbandoned = false;
   private token = '';
 
   constructor(
@@ -65,7 +66,9 @@ export class Load {
 
   async start(rates: Rates): Promise<void> {
     const { genesys, cody, rabbitmq } = this.installation;
-    this.token = (await new Tokens({ secret: SECRET_KEY, lifetimeMs: 36_000_000 }).issue('load')).accessToken;
+    this.token = (
+      await new Tokens({ secret: this.installation.secrets.SECRET_KEY, lifetimeMs: 36_000_000 }).issue('load')
+    ).accessToken;
     const connection = await connect(rabbitmq.url);
     connection.on('error', () => {});
     this.broker = { connection, channel: await connection.createConfirmChannel() };
@@ -85,6 +88,14 @@ export class Load {
     this.events?.stop();
     await this.events?.done;
     while (this.underWay.size > 0) await Promise.all(this.underWay);
+    await this.broker?.connection.close().catch(() => {});
+  }
+
+  /** Ends the work at once, for a test that has failed. */
+  async abandon(): Promise<void> {
+    this.isAbandoned = true;
+    for (const timer of this.timers) clearInterval(timer);
+    this.events?.stop();
     await this.broker?.connection.close().catch(() => {});
   }
 
@@ -191,7 +202,7 @@ export class Load {
   private async makeCall(): Promise<void> {
     const number = `+1555${String(1_000_000 + this.next())}`;
     this.calls.set(number, false);
-    for (let attempt = 0; attempt < 20; attempt += 1) {
+    for (let attempt = 0; attempt < 20 && !this.isAbandoned; attempt += 1) {
       const answer = await this.post(
         `/api/v1/interaction/${number}`,
         { timeout: 8_000 },
