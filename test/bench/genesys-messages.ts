@@ -2,8 +2,8 @@
  * The example flow of Genesys messages as it is shipped, from a real RabbitMQ (a quorum queue) into a simulated Genesys
  * Cloud that takes 50 ms for each message: by the number of organizations at 50 messages a second each, one of them beside
  * another that fails always and gets 100 messages a second, and 1 and 20 of them as fast as it goes (one takes ten calls
- * at a time, so 200 messages a second at best). One contender shares its state in a real Redis that waits for the disk at each write; the others
- * have theirs on disk. Only Node-RED is measured, but it shares the processors with RabbitMQ, Redis, the simulator and
+ * at a time, so 200 messages a second at best). One contender shares its state in a real Redis, which keeps it in memory; the others have
+ * theirs on disk. Only Node-RED is measured, but it shares the processors with RabbitMQ, Redis, the simulator and
  * the publisher. The latency is that of a message from being published until its event `sent` is back, which comes
  * after the answer of Genesys.
  *
@@ -54,7 +54,7 @@ export const benchmark: Benchmark = {
     { contender: TWENTY, figure: 'p95', atMost: 500 },
     { contender: TWENTY_REDIS, figure: 'p95', atMost: 500 },
     { contender: BESIDE_FAILURE, figure: 'p95', atMost: 500 },
-    { contender: ONE_AT_ONCE, figure: 'rate', atLeast: 150 },
+    { contender: ONE_AT_ONCE, figure: 'rate', atLeast: 120 },
     { contender: AT_ONCE, figure: 'rate', atLeast: 1_000 },
   ],
   async prepare(options) {
@@ -63,7 +63,7 @@ export const benchmark: Benchmark = {
     const [genesys, rabbit, redis] = await Promise.all([
       startSimulator('genesys', ['--options', JSON.stringify({ rateLimitPerMinute: 'Infinity', organizations })]),
       startRabbitMq(),
-      program === undefined ? undefined : startRedis({ program, appendOnly: true }),
+      program === undefined ? undefined : startRedis({ program }),
     ]);
     await genesys.control('fail', { path: `integration-o${FAILING}/`, times: 'Infinity', answer: { status: 503 } });
     await genesys.control('fail', {

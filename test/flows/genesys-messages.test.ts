@@ -24,7 +24,7 @@ describe('the example of Genesys messages, with RabbitMQ and Redis', function ()
   afterEach(() => rig?.close());
 
   it('sends each message once through whatever goes wrong, or puts it aside, and tells of every change', async () => {
-    const count = repetitions(1_500, 10_000);
+    const count = repetitions(800, 10_000);
     const organizations = 20;
     rig = await MessagesRig.start({
       organizations,
@@ -95,7 +95,7 @@ describe('the example of Genesys messages, with RabbitMQ and Redis', function ()
     });
     const [nodeRed] = [await rig.addNodeRed()];
     const fault = rig.genesys.fail({ path: /integration-o1/, times: ENDLESS, answer: { status: 503 } });
-    const flood = Array.from({ length: 500 }, (_, n) => textMessage(`flood${n}`, 1));
+    const flood = Array.from({ length: 300 }, (_, n) => textMessage(`flood${n}`, 1));
     await rig.publish(flood);
     const openOf = async () =>
       /contact_center_genesys_breaker_open\{organization="t1\/o1"[^}]*\} 1/.test(
@@ -136,7 +136,7 @@ describe('the example of Genesys messages, with RabbitMQ and Redis', function ()
   });
 
   it('loses nothing and changes no id or time when Node-RED is killed again and again under load', async () => {
-    const kills = repetitions(3, 20);
+    const kills = repetitions(2, 20);
     rig = await MessagesRig.start({
       organizations: 4,
       redisProgram: redis.location,
@@ -199,7 +199,7 @@ describe('the example of Genesys messages, with RabbitMQ and Redis', function ()
     });
     rig.genesys.setRateLimit(limit);
     const nodeReds = await Promise.all([rig.addNodeRed(), rig.addNodeRed(), rig.addNodeRed()]);
-    const count = repetitions(240, 1_200);
+    const count = repetitions(160, 1_200);
     // The same messages twice: some of them to two processes at once.
     const messages = messagesFor(count, 2);
     await rig.publish(messages);
@@ -310,7 +310,7 @@ describe('the example of Genesys messages, with RabbitMQ and Redis', function ()
       assert.deepEqual(forged.statuses, [401]);
     }
     await load;
-    await rig.untilSettled(60_000);
+    await rig.untilSettled(180_000);
     const [sent] = rig.genesys.messaging.messages;
     assert.deepEqual((await rig.genesys.messaging.confirm(sent!, 'Delivered')).statuses, [200]);
     const webhook = await rig.nodeOf(nodeRed, 'genesys-webhook-in');

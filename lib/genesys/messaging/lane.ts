@@ -6,6 +6,7 @@ import { type Clock, systemClock } from '../../core/clock';
 import { ContactError } from '../../core/errors';
 import type { HttpClient } from '../../core/http';
 import { type Ending, Outbox, type OutboxState, type OverflowPolicy } from '../../core/outbox';
+import { Queue } from '../../core/queue';
 import { type Entry, MemorySpool } from '../../core/spool';
 import { tracing } from '../../core/trace';
 import { isFinal, type Verdict } from '../../core/verdicts';
@@ -58,7 +59,7 @@ export interface Job {
 }
 
 /** For how long a message stays away from a lane that is full, at most. */
-const LONGEST_RETURN_MS = 600_000;
+const LONGEST_RETURN_MS = 60_000;
 const SHORTEST_RETURN_MS = 1_000;
 /** How long a message stays away while the credentials are refused, or the breaker is open. */
 const REFUSED_RETURN_MS = 30_000;
@@ -68,8 +69,8 @@ const HELD_RETURN_MS = 30_000;
 
 /** A lane in which something waits for longer does not keep up. */
 const SLOW_AFTER_MS = 2_000;
-/** The part that the latest call has in the average. */
-const LATEST_PART = 0.05;
+/** So much of the difference a call that is slower than expected adds to what is expected of the next. */
+const SLOWER_PART = 0.01;
 
 /**
  * What goes to one organization: its own queue, its own turns, so many calls at once, and its own breaker. Whatever
@@ -78,9 +79,9 @@ const LATEST_PART = 0.05;
 export class Lane {
   private readonly outbox: Outbox<Job>;
   private readonly clock: Clock;
-  /** When the next message that does not fit may come again, in milliseconds since the epoch. */
-  private nextReturn = 0;
-  /** How long a call takes with its turn, in milliseconds, on average. */
+  /** When those that did not fit come again, in milliseconds since the epoch; the next one first. */
+  private readonly returns = new Queue<number>();
+  /** How long a call is expected to take with its turn, in milliseconds. */
   private callMs = 0;
 
   constructor(
@@ -219,13 +220,21 @@ export class Lane {
       },
       signal,
     });
-    this.callMs += (this.clock.now() - began - this.callMs) * LATEST_PART;
+    this.expect(this.clock.now() - began);
     if (record.inDoubt) {
       // It has arrived, or has certainly not.
       delete record.inDoubt;
       if (!isFinal(transmission.verdict)) await save();
     }
     return transmission;
+  }
+
+  /**
+   * Follows a faster call at once and slower ones slowly: while many messages find no room, the process itself makes
+   * calls slow, and were that taken for the pace of the organization, they would stay away for far too long.
+   */
+  private expect(tookMs: number): void {
+    this.callMs = Math.min(tookMs, this.callMs + (tookMs - this.callMs) * SLOWER_PART);
   }
 
   private async sent(job: Job, { genesysMessageId, conversationId }: Transmission): Promise<SendOutcome> {
@@ -291,9 +300,12 @@ export class Lane {
     const msForEach = Math.max(60_000 / limit.turns, this.callMs / concurrency);
     const { state } = this.state;
     const pausedMs = state === 'breaker-open' ? BREAKER_RETURN_MS : state === 'refused' ? REFUSED_RETURN_MS : 0;
-    const earliest = now + Math.max(limit.pausedForMs, pausedMs) + this.outbox.buffered.items * msForEach;
-    this.nextReturn = Math.max(earliest, this.nextReturn + msForEach);
-    return Math.round(Math.min(LONGEST_RETURN_MS, Math.max(SHORTEST_RETURN_MS, this.nextReturn - now)));
+    while ((this.returns.first ?? Number.POSITIVE_INFINITY) <= now) this.returns.shift();
+    const before = this.outbox.buffered.items + this.returns.length;
+    const waitMs = Math.max(limit.pausedForMs, pausedMs) + before * msForEach;
+    const delayMs = Math.round(Math.min(LONGEST_RETURN_MS, Math.max(SHORTEST_RETURN_MS, waitMs)));
+    this.returns.push(now + delayMs);
+    return delayMs;
   }
 }
 
