@@ -238,6 +238,15 @@ for (const type of types) {
       );
     });
 
+    it('names in its help an example to import that has it', () => {
+      const [, section = ''] = help.match(/### Example\n\n([^\n]+)/) ?? [];
+      const named = readExamples().filter(({ path }) =>
+        section.includes(`\`${path.slice('examples/'.length, -'.json'.length)}\``),
+      );
+      assert.ok(named.length > 0);
+      assert.ok(named.every(({ entries }) => entries.some((entry) => entry.type === type)));
+    });
+
     it('is used in an example', () => assert.ok(exampleTypes.has(type)));
   });
 }
