@@ -1,21 +1,26 @@
-// `npm test`: installs and builds what is missing, runs the suites one after the other and adds them up.
+// `npm test`: installs and builds what is missing, runs the suites one after the other and adds them up. The browser works
+// while the flows mostly wait, so these two run side by side, and what the browser has to say is printed when it is done.
 // `npm test -- unit nodes` runs only these. REQUIRE_SERVICES=1 turns a skip for want of a service into a failure.
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { giveUp, Obstacle, prepare, root } from './prepare.mjs';
 
 /** No suite takes longer than this; one that hangs must not hang the run. */
 const SUITE_WITHIN_MS = 15 * 60_000;
+const REST_OF_OUTPUT_MS = 2_000;
 
 const SUITES = {
-  lint: () => command(['node_modules/@biomejs/biome/bin/biome', 'ci', '--error-on-warnings']),
-  types: () => command(['node_modules/typescript/bin/tsc', '-p', 'tsconfig.test.json']),
-  unit: () => mocha('unit'),
-  nodes: () => mocha('nodes'),
-  flows: () => mocha('flows'),
-  browser: () => mocha('browser'),
+  lint: (print) => command(['node_modules/@biomejs/biome/bin/biome', 'ci', '--error-on-warnings'], print),
+  types: (print) => command(['node_modules/typescript/bin/tsc', '-p', 'tsconfig.test.json'], print),
+  unit: (print) => mocha('unit', print),
+  nodes: (print) => mocha('nodes', print),
+  flows: (print) => mocha('flows', print),
+  browser: (print) => mocha('browser', print),
 };
+const BESIDE = { browser: 'flows' };
 
 try {
   const chosen = process.argv.slice(2);
@@ -27,50 +32,82 @@ try {
   }
   prepare();
   if (chosen.length === 0 || chosen.includes('browser')) startServices();
-  const rows = Object.keys(SUITES)
-    .filter((name) => chosen.length === 0 || chosen.includes(name))
-    .map(run);
-  process.exitCode = report(rows);
+  const names = Object.keys(SUITES).filter((name) => chosen.length === 0 || chosen.includes(name));
+  const began = Date.now();
+  const rows = await runAll(names);
+  process.exitCode = report(rows, (Date.now() - began) / 1000);
 } catch (error) {
   giveUp(error);
 }
 
-function run(name) {
-  console.log(`\n━━ ${name} ${'━'.repeat(70 - name.length)}`);
+async function runAll(names) {
+  const isBeside = (name) => names.includes(BESIDE[name]);
+  const rows = new Map();
+  for (const name of names.filter((each) => !isBeside(each))) {
+    const companions = names.filter((each) => BESIDE[each] === name).map(runAside);
+    rows.set(name, await run(name, (chunk) => process.stdout.write(chunk)));
+    for (const { name: companion, said, row } of await Promise.all(companions)) {
+      console.log(said);
+      rows.set(companion, row);
+    }
+  }
+  return names.map((name) => rows.get(name));
+}
+
+/** Keeps what the suite says until it is done. */
+async function runAside(name) {
+  let said = '';
+  const row = await run(name, (chunk) => {
+    said += chunk;
+  });
+  return { name, said, row };
+}
+
+async function run(name, print) {
+  print(`\n━━ ${name} ${'━'.repeat(70 - name.length)}\n`);
   const began = Date.now();
-  const result = SUITES[name]();
+  const result = await SUITES[name](print);
   return { name, ...result, seconds: (Date.now() - began) / 1000 };
 }
 
 /** A check that passes or fails as a whole. */
-function command(args) {
-  const passed = node(args).status === 0;
+async function command(args, print) {
+  const passed = (await node(args, print)) === 0;
   return { passed: Number(passed), failed: Number(!passed), skipped: [] };
 }
 
-function mocha(suite) {
+async function mocha(suite, print) {
   const summary = join(root, '.work', `${suite}.json`);
   mkdirSync(join(root, '.work'), { recursive: true });
   rmSync(summary, { force: true });
-  const args = ['--reporter', './test/commands/reporter.ts', '--forbid-only', `test/${suite}/**/*.test.ts`];
-  const { status } = node(['node_modules/mocha/bin/mocha.js', ...args], { TEST_SUMMARY: summary });
+  const colour = process.stdout.isTTY ? ['--color'] : [];
+  const args = [...colour, '--reporter', './test/commands/reporter.ts', '--forbid-only', `test/${suite}/**/*.test.ts`];
+  const code = await node(['node_modules/mocha/bin/mocha.js', ...args], print, { TEST_SUMMARY: summary });
   const result = existsSync(summary)
     ? JSON.parse(readFileSync(summary, 'utf8'))
     : { passed: 0, failed: 0, skipped: [] };
   // A suite that fell over before or after its tests counts as one failure.
-  if (status !== 0 && result.failed === 0) result.failed = 1;
+  if (code !== 0 && result.failed === 0) result.failed = 1;
   return result;
 }
 
-function node(args, env = {}) {
-  const result = spawnSync(process.execPath, args, {
+/** Answers the exit code; `null` for a suite that a signal has ended. */
+async function node(args, print, env = {}) {
+  const child = spawn(process.execPath, args, {
     cwd: root,
-    stdio: ['ignore', 'inherit', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
     timeout: SUITE_WITHIN_MS,
   });
-  if (result.error) console.error(`It did not end by itself: ${result.error.message}`);
-  return result;
+  const outputs = [child.stdout, child.stderr];
+  for (const output of outputs) output.setEncoding('utf8').on('data', print);
+  const closed = once(child, 'close');
+  const [code, signal] = await once(child, 'exit');
+  // A server that a test has left behind may hold the pipes open.
+  await Promise.race([closed, delay(REST_OF_OUTPUT_MS)]);
+  for (const output of outputs) output.destroy();
+  if (signal) print(`It did not end by itself: ${signal} after ${SUITE_WITHIN_MS / 60_000} minutes\n`);
+  return code;
 }
 
 /** On Debian as root what the suites need is installed and started; elsewhere they find it or say what is missing. */
@@ -79,10 +116,10 @@ function startServices() {
   spawnSync(join(root, 'test/services/up'), { stdio: ['ignore', 'inherit', 'inherit'] });
 }
 
-function report(rows) {
-  const totals = { name: 'total', passed: 0, failed: 0, skipped: [], seconds: 0 };
+function report(rows, seconds) {
+  const totals = { name: 'total', passed: 0, failed: 0, skipped: [], seconds };
   for (const row of rows) {
-    for (const column of ['passed', 'failed', 'seconds']) totals[column] += row[column];
+    for (const column of ['passed', 'failed']) totals[column] += row[column];
     totals.skipped.push(...row.skipped);
   }
   const line = (...cells) =>
