@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import type { Locator } from 'playwright-core';
 import { mergeFlows } from '../../lib/command/flows';
+import { until } from '../nodes/helper';
 import { type Editor, openEditor } from '../services/editor';
 import { type NodeRed, type NodeRedVersion, startNodeRed } from '../services/node-red';
 import { requireService } from '../services/requirements';
@@ -87,8 +88,12 @@ for (const version of ['4.1', '5'] as NodeRedVersion[]) {
       await fold('buffer').focus();
       await editor.page.keyboard.press('Enter');
       await field('buffer').waitFor({ state: 'visible' });
-      await editor.page.keyboard.press('Tab');
-      assert.match((await editor.page.locator(':focus').getAttribute('id')) ?? '', /-input-buffer$/);
+      // The editor moves the focus once more when the dialog has come in.
+      await until(async () => {
+        await fold('buffer').focus();
+        await editor.page.keyboard.press('Tab');
+        return /-input-buffer$/.test((await editor.page.locator(':focus').getAttribute('id')) ?? '');
+      }, 'the first field of the fold to come next');
       await fold('buffer').focus();
       await editor.page.keyboard.press('Space');
       await field('buffer').waitFor({ state: 'hidden' });
