@@ -22,7 +22,6 @@ const compiled = spawnSync(process.execPath, compile, { stdio: 'inherit' });
 if (compiled.status !== 0) process.exit(compiled.status ?? 1);
 
 cpSync(join(root, 'nodes'), join(next, 'nodes'), { recursive: true, filter: (path) => !path.endsWith('.ts') });
-cpSync(join(root, 'plugins'), join(next, 'plugins'), { recursive: true });
 cpSync(join(root, 'icons'), join(next, 'nodes/icons'), { recursive: true });
 
 if (existsSync(dist)) renameSync(dist, previous);

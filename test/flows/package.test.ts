@@ -42,7 +42,7 @@ describe('the packed package', function () {
     }
     assert.deepEqual(
       packed.filter(
-        (path) => !/^(dist\/(nodes|lib|plugins)|examples|resources)\/|^(package\.json|LICENSE|README\.md)$/.test(path),
+        (path) => !/^(dist\/(nodes|lib)|examples|resources)\/|^(package\.json|LICENSE|README\.md)$/.test(path),
       ),
       [],
     );

@@ -23,7 +23,9 @@ const SHARED_NAMESPACE = '@contactflow/node-red-contact-center/contact-monitor';
 const DIALOG_PREFIX = 'contact-monitor.dialog.';
 /** Texts of the live view, which its script names without this prefix. */
 const LIVE_PREFIX = 'contact-monitor.live.';
-const liveScript = ['resources/live.mjs', 'plugins/sidebar.html', 'lib/monitor/health-page.ts'].map(read).join('\n');
+const liveScript = ['resources/live.mjs', 'nodes/contact-center-sidebar.html', 'lib/monitor/health-page.ts']
+  .map(read)
+  .join('\n');
 
 function isInLiveView(key: string): boolean {
   if (!key.startsWith(LIVE_PREFIX)) return false;
@@ -41,12 +43,13 @@ describe('the nodes of the pack', () => {
     assert.deepEqual(types.toSorted(), files.toSorted());
   });
 
-  it('leave no file behind that belongs to no node', () => {
+  it('leave no file behind that belongs to no node and to no plugin of the editor', () => {
+    const plugins = Object.values(manifest['node-red'].plugins ?? {});
     const orphans = ['.html', '.json']
       .flatMap((ending) => filesBelow('nodes', ending))
       .filter((path) => {
         const name = path.split('/').pop() ?? '';
-        return !types.includes(name.replace(/\.(html|json)$/, ''));
+        return !types.includes(name.replace(/\.(html|json)$/, '')) && !plugins.includes(`dist/${path}`);
       });
     assert.deepEqual(orphans, []);
   });
