@@ -2,6 +2,7 @@
 // short declaration into a dialog. The browser runs it once, however many nodes ask for it.
 import { areCaseFields, CASE_FIELDS_HTML, DEFAULT_CASE_FIELDS, openCaseFields } from './case-fields.mjs';
 import * as check from './checks.mjs';
+import * as common from './common-fields.mjs';
 import { Form } from './form.mjs';
 import { openPicks, openTest } from './remote.mjs';
 import { template } from './rows.mjs';
@@ -9,18 +10,22 @@ import { openTopicBrowser, TOPIC_BROWSER_HTML } from './topic-browser.mjs';
 
 /**
  * Fills in the dialog of a node from its declaration: `fields` that everybody sees, `folds` (by their titles) that are
- * opened when they are needed, and `test` where a connection can be tried. `open` is for the `oneditprepare` of the
- * node; it answers with the open form.
+ * opened when they are needed, and `test` where a connection can be tried. The answer has the `oneditprepare` of the
+ * node; one that has more to do calls `open` in its own, which answers with the open form.
  */
 function declare(type, prefix, declaration) {
   $(`script[data-template-name="${type}"]`).text(template(type, prefix, declaration));
+  const open = (node) => {
+    const form = new Form(node, prefix, declaration);
+    form.open();
+    if (declaration.test) openTest(form, declaration.test);
+    for (const { name, picks } of form.all) if (picks) openPicks(form, name, picks);
+    return form;
+  };
   return {
-    open(node) {
-      const form = new Form(node, prefix, declaration);
-      form.open();
-      if (declaration.test) openTest(form, declaration.test);
-      for (const { name, picks } of form.all) if (picks) openPicks(form, name, picks);
-      return form;
+    open,
+    oneditprepare() {
+      open(this);
     },
   };
 }
@@ -31,7 +36,14 @@ if (!document.querySelector('link[data-contact-dialog]')) {
     .appendTo('head');
 }
 
+/** A node with a name of its own has it in italics, as nodes of Node-RED itself have. */
+function labelStyle() {
+  return this.name ? 'node_label_italic' : '';
+}
+
 window.contactCenter = Object.freeze({
+  common,
+  labelStyle,
   check,
   /** The dialog of a node on the canvas. */
   nodeDialog: (type, declaration) => declare(type, 'node-input', declaration),

@@ -1,6 +1,7 @@
 import { createContext, runInContext } from 'node:vm';
 import { areCaseFields, CASE_FIELDS_HTML, DEFAULT_CASE_FIELDS } from '../../../resources/case-fields.mjs';
 import * as check from '../../../resources/checks.mjs';
+import * as common from '../../../resources/common-fields.mjs';
 import { type Field, template } from '../../../resources/rows.mjs';
 import { TOPIC_BROWSER_HTML } from '../../../resources/topic-browser.mjs';
 
@@ -33,10 +34,12 @@ export function declaredDialogs(html: string): Declared[] {
   const definitions = new Map<string, { defaults?: Record<string, DeclaredProperty> }>();
   const declare = (prefix: string) => (type: string, declaration: Declared['declaration']) => {
     found.push({ type, declaration, html: template(type, prefix, declaration), defaults: {}, usesOwnSentences: false });
-    return { open: () => {} };
+    return { open: () => {}, oneditprepare: () => {} };
   };
   const contactCenter = {
     check,
+    common,
+    labelStyle: () => '',
     nodeDialog: declare('node-input'),
     configDialog: declare('node-config-input'),
     caseFields: { html: CASE_FIELDS_HTML, standard: DEFAULT_CASE_FIELDS, areValid: areCaseFields },
