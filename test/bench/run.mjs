@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import { giveUp, prepare } from '../commands/prepare.mjs';
 
 try {
-  prepare();
+  await prepare();
   // From here on TypeScript can be required as it is.
   const { register } = await import('tsx/cjs/api');
   register();

@@ -30,7 +30,7 @@ try {
       `There is no suite called ${unknown.join(', ')}: choose from ${Object.keys(SUITES).join(', ')}.`,
     );
   }
-  prepare();
+  await prepare();
   if (chosen.length === 0 || chosen.includes('browser')) startServices();
   const names = Object.keys(SUITES).filter((name) => chosen.length === 0 || chosen.includes(name));
   const began = Date.now();
