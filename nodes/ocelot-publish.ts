@@ -1,19 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import type { NodeMessage } from 'node-red';
 import { ContactError, toContactError } from '../lib/core/errors';
+import type { Entry } from '../lib/core/spool';
 import { EVENTS_EXCHANGE, InvalidEvent, makeEvent, type OcelotEvent, routingKeyOf } from '../lib/ocelot/event';
+import { isKnownType } from '../lib/ocelot/schemas';
 import type { BrokerConnection } from '../lib/rabbitmq/connection';
-import { decodeRequest, encodeRequest, traceHeaders } from '../lib/rabbitmq/publish-request';
+import { decodeRequest, encodeRequest, type PublishRequest, traceHeaders } from '../lib/rabbitmq/publish-request';
 import { Publisher } from '../lib/rabbitmq/publisher';
 import { publisherObstacle } from '../lib/rabbitmq/status';
 import { boolean, choice, configNode, integer, readConfig, text, type Values } from '../lib/red/config';
-import { guard, onClose, onInputDeferred } from '../lib/red/input';
+import { type Done, guard, onClose, onInputDeferred } from '../lib/red/input';
 import { IntakeMessage } from '../lib/red/intake';
 import { nodeLogger } from '../lib/red/logger';
 import type { Definition, Red, RuntimeNode } from '../lib/red/node';
 import type { BrokerNode } from '../lib/red/queue-settings';
 import { registerNode } from '../lib/red/register';
-import { type FailedMessage, refuseMessages, Sink, sinkReport } from '../lib/red/sink';
+import { refuseMessages, Sink, sinkReport } from '../lib/red/sink';
 import { Status } from '../lib/red/status';
 
 const FIELDS = {
@@ -46,6 +48,24 @@ interface EventMessage {
 /** Batches that are on their way together: so the window slides. */
 const BATCHES = 10;
 
+/** A message whose event is on its way; what was made of it is kept, so that it need not be read back from the buffer. */
+class EventIntake extends IntakeMessage {
+  constructor(
+    message: object,
+    settle: boolean,
+    done: Done,
+    readonly request: PublishRequest,
+    private readonly event: OcelotEvent,
+  ) {
+    super(message, 1, settle, done);
+  }
+
+  /** The event as JSON gives it back: that of a type with a schema has nothing that JSON would change. */
+  get published(): unknown {
+    return isKnownType(this.event.type) ? this.event : JSON.parse(this.request.content);
+  }
+}
+
 /** ocelot-publish: events of the platform, checked, confirmed, and kept while the broker is away. */
 export default function ocelotPublish(RED: Red): void {
   registerNode(RED, 'ocelot-publish', (node, definition) => start(RED, node, definition));
@@ -68,7 +88,7 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
     const error = toContactError(thrown, 'start the node');
     status.set(error.code === 'CONFIGURATION' ? 'not-configured' : 'failed', { reason: error.message });
     nodeLogger(RED, node).error(error.message, { code: error.code });
-    refuseMessages(node, error, config.ok && config.value.settle, failedMessage);
+    refuseMessages(node, error, config.ok && config.value.settle, published);
   }
 }
 
@@ -89,16 +109,12 @@ function openSink(RED: Red, node: RuntimeNode, config: Config): Sink {
       limits: { items: bufferEvents, bytes: bufferBytes },
       overflow,
       backoff: { baseMs: 500, maxMs: 15_000 },
-      send: (entries, signal) =>
-        publisher.send(
-          entries.map(({ body }) => decodeRequest(body)),
-          signal,
-        ),
-      onDelivered: ({ body, context }) => {
+      send: (entries, signal) => publisher.send(entries.map(requestOf), signal),
+      onDelivered: (entry) => {
         // Wires may change without a restart of the node.
-        if (isWired(node)) node.send([published(body, context), null]);
+        if (isWired(node)) node.send([published(entry), null]);
       },
-      failedMessage,
+      failedMessage: published,
       obstacle: () => publisherObstacle(connection, publisher),
     });
   } catch (thrown) {
@@ -126,7 +142,6 @@ function connectionOf({ broker }: Config): BrokerConnection {
 function takeIn(node: RuntimeNode, sink: Sink, config: Config): void {
   const { exchange, moduleName: module, settle } = config;
   onInputDeferred(node, (message, _send, done) => {
-    const intake = new IntakeMessage(message, 1, settle, done);
     const given = message as EventMessage;
     let event: OcelotEvent;
     try {
@@ -142,11 +157,11 @@ function takeIn(node: RuntimeNode, sink: Sink, config: Config): void {
     } catch (thrown) {
       const error = toContactError(thrown, 'publish an event');
       const problems = thrown instanceof InvalidEvent ? thrown.problems : [];
-      sink.refuse(message, error, intake, { problems });
+      sink.refuse(message, error, new IntakeMessage(message, 1, settle, done), { problems });
       return;
     }
     const { correlationId } = given;
-    const body = encodeRequest({
+    const request: PublishRequest = {
       exchange,
       routingKey: routingKeyOf(event.type),
       content: JSON.stringify(event),
@@ -155,8 +170,8 @@ function takeIn(node: RuntimeNode, sink: Sink, config: Config): void {
       type: event.type,
       appId: module,
       headers: traceHeaders(),
-    });
-    sink.offer(body, intake);
+    };
+    sink.offer(encodeRequest(request), new EventIntake(message, settle, done, request, event));
   });
 }
 
@@ -164,10 +179,14 @@ function isWired(node: RuntimeNode): boolean {
   return (node as { wires?: string[][] }).wires?.[0]?.length !== 0;
 }
 
-/** The event as it was published, in the message that it was made of unless that ended with an earlier process. */
-function published(body: string, context: IntakeMessage | undefined): NodeMessage {
-  const { content, routingKey, correlationId } = decodeRequest(body);
-  return { ...context?.message, topic: routingKey, payload: JSON.parse(content), correlationId } as NodeMessage;
+function requestOf({ body, context }: Entry<IntakeMessage>): PublishRequest {
+  return context instanceof EventIntake ? context.request : decodeRequest(body);
 }
 
-const failedMessage: FailedMessage = ({ body, context }) => published(body, context);
+/** The event as it was published, in the message that it was made of unless that ended with an earlier process. */
+function published(entry: Entry<IntakeMessage>): NodeMessage {
+  const { context } = entry;
+  const { content, routingKey, correlationId } = requestOf(entry);
+  const payload = context instanceof EventIntake ? context.published : JSON.parse(content);
+  return { ...context?.message, topic: routingKey, payload, correlationId } as NodeMessage;
+}

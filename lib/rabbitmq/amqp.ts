@@ -31,6 +31,8 @@ export type AmqpChannel = Pick<
   on(event: 'close', listener: () => void): unknown;
   on(event: 'error', listener: (error: Error) => void): unknown;
   on(event: 'return', listener: (message: AmqpReturn) => void): unknown;
+  /** Does something with the channel, and writes to the network only when that is done: once instead of many times. */
+  together(work: () => void): void;
 };
 
 /** A connection that is open. */

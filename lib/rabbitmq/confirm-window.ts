@@ -47,6 +47,11 @@ export class ConfirmWindow {
     return this.pending.length;
   }
 
+  /** Publishes what `work` publishes in one go. */
+  together(work: () => void): void {
+    this.channel.together(work);
+  }
+
   /** `done` is called once. A message that cannot even be written is `rejected`. */
   publish(
     exchange: string,

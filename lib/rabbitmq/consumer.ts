@@ -8,6 +8,7 @@ import {
 } from '../core/deliveries';
 import { ContactError } from '../core/errors';
 import { contextOf, tracing } from '../core/trace';
+import { Acknowledgements } from './acknowledgements';
 import type { AmqpChannel, AmqpMessage } from './amqp';
 import { type Confirmation, ConfirmWindow } from './confirm-window';
 import type { BrokerConnection } from './connection';
@@ -81,11 +82,12 @@ export class QueueConsumer implements ChannelUser {
   private readonly clock: Clock;
   private readonly seat: Seat;
   private readonly deliveries: DeliverySource<Held>;
-  private readonly survivors = new Survivors<Held>();
+  private readonly survivors: Survivors<Held>;
   private readonly held = new Set<Held>();
   private readonly timers = new Set<Timer>();
   private channel: AmqpChannel | undefined;
   private window: ConfirmWindow | undefined;
+  private acknowledgements: Acknowledgements | undefined;
   private consumerTag: string | undefined;
   /** Ends when the broker has answered what it was asked last. */
   private adjusting: Promise<void> = Promise.resolve();
@@ -115,6 +117,7 @@ export class QueueConsumer implements ChannelUser {
     if (settleTimeoutMs !== undefined) source.timeoutMs = settleTimeoutMs;
     if (stallMs !== undefined) source.stallMs = stallMs;
     this.deliveries = new DeliverySource(source);
+    this.survivors = new Survivors(prefetch);
     this.seat = connection.take(this);
   }
 
@@ -157,6 +160,7 @@ export class QueueConsumer implements ChannelUser {
     patience.abort();
     for (const timer of this.timers) this.clock.clearTimeout(timer);
     this.deliveries.close();
+    this.acknowledgements?.flush();
     // The broker puts back what its channel still holds.
     await this.seat.close();
   }
@@ -164,6 +168,7 @@ export class QueueConsumer implements ChannelUser {
   async onOpen(channel: AmqpChannel): Promise<void> {
     this.channel = channel;
     this.window = new ConfirmWindow(channel);
+    this.acknowledgements = new Acknowledgements(channel);
     await channel.prefetch(this.options.prefetch);
     await this.adjust();
     this.problem = undefined;
@@ -173,6 +178,7 @@ export class QueueConsumer implements ChannelUser {
   onLost(_error: ContactError): void {
     this.channel = undefined;
     this.window = undefined;
+    this.acknowledgements = undefined;
     this.consumerTag = undefined;
     this.survivors.lost(this.held);
     this.tell();
@@ -227,6 +233,7 @@ export class QueueConsumer implements ChannelUser {
   }
 
   private take(message: AmqpMessage, channel: AmqpChannel): void {
+    if (channel === this.channel) this.acknowledgements?.add(message);
     const known = this.survivors.recognize(message);
     if (known) {
       this.counters.recognized += 1;
@@ -276,7 +283,7 @@ export class QueueConsumer implements ChannelUser {
     const { name, deadLetterQueue } = this.options.queue;
     if (!deadLetterQueue) {
       this.counters.putAside += 1;
-      this.onChannel(held, (channel) => channel.nack(held.message, false, false));
+      if (held.channel === this.channel) this.acknowledgements?.reject(held.message);
       return;
     }
     const headers = failureHeaders(held.message, { attempts: attempt, error, now: this.clock.now() });
@@ -331,19 +338,10 @@ export class QueueConsumer implements ChannelUser {
     this.timers.add(timer);
   }
 
-  private acknowledge(held: Held): void {
-    this.survivors.acknowledged(held.message);
-    this.onChannel(held, (channel) => channel.ack(held.message));
-  }
-
-  /** Does something with the channel of a message, unless that is gone: then the broker has the message already. */
-  private onChannel({ channel }: Held, act: (channel: AmqpChannel) => void): void {
-    if (channel !== this.channel) return;
-    try {
-      act(channel);
-    } catch {
-      // It ended at this very moment, which its own event tells.
-    }
+  private acknowledge({ message, channel }: Held): void {
+    this.survivors.acknowledged(message);
+    // When the channel is gone the broker has the message already.
+    if (channel === this.channel) this.acknowledgements?.acknowledge(message);
   }
 
   private becomeIdle(): void {

@@ -80,15 +80,29 @@ class NetworkLink extends EventEmitter implements AmqpLink {
     const channel = await this.model.createConfirmChannel();
     // What a channel ends with is told to whoever listens; an error that nobody hears would end the process.
     channel.on('error', () => {});
-    return channel as AmqpChannel;
+    const together = (work: () => void) => {
+      const { stream } = this;
+      stream?.cork();
+      try {
+        work();
+      } finally {
+        stream?.uncork();
+      }
+    };
+    return Object.assign(channel, { together }) as AmqpChannel;
   }
 
   close(): Promise<void> {
     return this.model.close();
   }
 
+  /** The client's own, which it does not show. */
+  private get stream(): Duplex | undefined {
+    return (this.model.connection as { stream?: Duplex }).stream;
+  }
+
   destroy(): void {
-    const { stream } = this.model.connection as { stream?: Duplex };
+    const { stream } = this;
     // The client listens only until the connection is closed, and an error that nobody hears would end the process.
     stream?.on('error', () => {});
     // Without an error the client would not notice; when it has said goodbye already it does not mind.

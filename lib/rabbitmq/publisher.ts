@@ -142,7 +142,7 @@ export class Publisher implements ChannelUser {
       };
       // A broker that has stopped confirms nothing: whoever ends us does not wait for it.
       const forget = this.onEnd(signal, finish);
-      for (const place of places) {
+      const publish = (place: number) => {
         const request = requests[place]!;
         const { exchange, routingKey, content } = request;
         const done = (confirmation: Confirmation) => {
@@ -152,7 +152,10 @@ export class Publisher implements ChannelUser {
           if (open === 0) finish();
         };
         window.publish(exchange, routingKey, Buffer.from(content), publishOptions(request), done);
-      }
+      };
+      window.together(() => {
+        for (const place of places) publish(place);
+      });
     });
   }
 }

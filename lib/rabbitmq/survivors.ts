@@ -7,9 +7,10 @@ export interface HeldMessage {
   message: AmqpMessage;
 }
 
-const MOST_FINISHED = 1_000;
-/** So many acknowledgements may be on their way to the broker when a connection is lost. */
-const MOST_RECENT = 256;
+/** So many acknowledgements more than were in the flow may be on their way to the broker when a connection is lost. */
+const MORE_RECENT = 256;
+/** So many more have ended during an outage. */
+const MORE_FINISHED = 1_000;
 
 /**
  * What was being handled, or had just been acknowledged, when a channel was lost. The broker hands these messages out
@@ -20,11 +21,19 @@ export class Survivors<Held extends HeldMessage> {
   private readonly finished = new Map<string, { message: AmqpMessage; outcome: DeliveryOutcome }>();
   private recent: AmqpMessage[] = [];
   private next = 0;
+  private readonly mostRecent: number;
+  private readonly mostFinished: number;
+
+  /** `prefetch` is how many messages are in the flow at once, at most. */
+  constructor(prefetch: number) {
+    this.mostRecent = prefetch + MORE_RECENT;
+    this.mostFinished = this.mostRecent + MORE_FINISHED;
+  }
 
   /** A message was acknowledged; nobody says whether the broker has heard that. */
   acknowledged(message: AmqpMessage): void {
     this.recent[this.next] = message;
-    this.next = (this.next + 1) % MOST_RECENT;
+    this.next = (this.next + 1) % this.mostRecent;
   }
 
   /** The channel is lost, on which these messages came that are still being handled. */
@@ -45,7 +54,7 @@ export class Survivors<Held extends HeldMessage> {
     this.held.delete(id);
     this.finished.set(id, { message, outcome });
     const [oldest] = this.finished.keys();
-    if (this.finished.size > MOST_FINISHED && oldest !== undefined) this.finished.delete(oldest);
+    if (this.finished.size > this.mostFinished && oldest !== undefined) this.finished.delete(oldest);
   }
 
   /** What is known about a message that arrives; it is forgotten with that. */

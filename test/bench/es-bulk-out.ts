@@ -13,13 +13,11 @@
  *
  *     npm run bench -- es-bulk-out
  */
-import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { type FlowEntry, ROOT } from '../services/node-red';
+import type { FlowEntry } from '../services/node-red';
 import type { Benchmark, BenchmarkOptions, Contender } from './harness/benchmark';
 import { checkStored } from './harness/elasticsearch';
 import { eventId } from './harness/events';
+import { installPack } from './harness/packs';
 import {
   askSource,
   type SimulatorProcess,
@@ -40,6 +38,11 @@ const DISK = 'es-bulk-out, disk';
 const HELPER = 'bulk helper';
 const HAND_BUILT = 'hand-built flow';
 const JUPALCF = 'jupalcf';
+const JUPALCF_PACK = {
+  name: 'node-red-contrib-elasticsearch-jupalcf',
+  version: '1.1.24',
+  nodes: 'elasticsearch',
+};
 
 export const benchmark: Benchmark = {
   title: 'Single documents of 600 bytes into Elasticsearch',
@@ -55,7 +58,7 @@ export const benchmark: Benchmark = {
   ],
   async prepare(options) {
     const server = await startSimulator('elasticsearch', ['--store', 'ids']);
-    const jupalcf = installJupalcf();
+    const jupalcf = installPack(JUPALCF_PACK);
     const contenders = await Promise.all([
       ourNode(server, options, MEMORY, 'memory'),
       ourNode(server, options, DISK, 'disk'),
@@ -202,23 +205,4 @@ async function flow(
       await nodeRed.stop();
     },
   };
-}
-
-/** The folder of its nodes; `undefined` when it cannot be had. */
-function installJupalcf(): string | undefined {
-  const [name, version] = ['node-red-contrib-elasticsearch-jupalcf', '1.1.24'];
-  const folder = join(ROOT, '.work/bench/jupalcf');
-  const nodes = join(folder, 'node_modules', name, 'elasticsearch');
-  if (existsSync(nodes)) return nodes;
-  try {
-    const parameters = ['install', '--prefix', folder, '--ignore-scripts', '--no-audit', '--no-fund'];
-    execFileSync('npm', [...parameters, `${name}@${version}`], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-      shell: process.platform === 'win32',
-    });
-    return nodes;
-  } catch (error) {
-    process.stderr.write(`${JUPALCF} is left out, because it could not be installed: ${(error as Error).message}\n`);
-    return undefined;
-  }
 }

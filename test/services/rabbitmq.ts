@@ -190,6 +190,8 @@ class Server implements RabbitMq {
   }
 
   async kill(): Promise<void> {
+    // From here on somebody waits for it.
+    this.child?.ref();
     this.child?.kill('SIGKILL');
     await this.exit;
   }

@@ -84,6 +84,10 @@ export class MemoryChannel extends EventEmitter implements ChannelMethods {
     });
   }
 
+  together(work: () => void): void {
+    work();
+  }
+
   publish(
     exchange: string,
     routingKey: string,
@@ -143,8 +147,13 @@ export class MemoryChannel extends EventEmitter implements ChannelMethods {
     });
   }
 
-  ack(message: { fields: { deliveryTag: number } }): void {
+  ack(message: { fields: { deliveryTag: number } }, allUpTo = false): void {
     this.take(message);
+    if (!allUpTo) return;
+    for (const deliveryTag of [...this.unacknowledged.keys()]) {
+      if (deliveryTag > message.fields.deliveryTag) return;
+      this.take({ fields: { deliveryTag } });
+    }
   }
 
   nack(message: { fields: { deliveryTag: number } }, _allUpTo = false, requeue = true): void {

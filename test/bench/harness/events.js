@@ -1,5 +1,7 @@
 // The documents of the benchmarks, the same for every contender. Plain JavaScript: see meter.js.
 
+const { randomUUID } = require('node:crypto');
+
 /** As JSON every document has this many bytes. */
 const EVENT_BYTES = 600;
 const DIGITS = 8;
@@ -38,4 +40,32 @@ function makeEvent(number) {
   return fields(number, description);
 }
 
-module.exports = { EVENT_BYTES, eventId, makeEvent };
+const transcript = '.'.repeat(300);
+
+/** The data of a platform event of the type `call.transcribed`. */
+function makeTranscript(number) {
+  return { call_id: eventId(number), transcript, language: 'en-US', confidence: 0.93 };
+}
+
+/** The whole platform event, as someone makes it who has no node for that: nothing is checked. */
+function makeEnvelope(number) {
+  return {
+    id: randomUUID(),
+    type: 'call.transcribed',
+    source: 'communications',
+    timestamp: new Date().toISOString(),
+    organizationId: 'org-1',
+    userId: null,
+    data: makeTranscript(number),
+    metadata: { version: '1.0.0', module: 'cc-lite' },
+  };
+}
+
+/** What a message of the source named so has besides its number. */
+const MESSAGES = {
+  document: (number, idProperty) => ({ payload: makeEvent(number), [idProperty]: eventId(number) }),
+  event: (number) => ({ payload: makeTranscript(number), eventType: 'call.transcribed', organizationId: 'org-1' }),
+  envelope: (number) => ({ payload: makeEnvelope(number), options: { persistent: true } }),
+};
+
+module.exports = { EVENT_BYTES, MESSAGES, eventId, makeEnvelope, makeEvent };

@@ -1,7 +1,7 @@
 // Feeds documents into a flow inside of the Node-RED that is measured, and measures that process. It is loaded with
 // the setting nodesDir, so that nothing of it is in the pack.
 const { startMeter } = require('../harness/meter');
-const { eventId, makeEvent } = require('../harness/events');
+const { MESSAGES } = require('../harness/events');
 
 /** So many messages enter the flow in one turn of the event loop. */
 const BURST = 250;
@@ -22,13 +22,30 @@ module.exports = (RED) => {
     source.run(Number(query.documents), Number(query.window), (figures) => response.json(figures));
   });
 
+  /** `?documents=`: sends so many documents without a look at what becomes of them, and answers when they are sent. */
+  RED.httpAdmin.post('/bench/send', ({ query }, response) => {
+    const documents = Number(query.documents);
+    source.run(documents, documents, () => {});
+    source.onSent = () => response.json({});
+  });
+
   /**
-   * Sends a document in each message: `payload`, and its id under the property `idProperty`. Each message that comes
-   * in says that documents are stored: `payload.delivered` of them, or one.
+   * `?documents=`: sends `resume`, counts so many messages that come in, sends `pause`, and answers the figures from the
+   * one to the other.
+   */
+  RED.httpAdmin.post('/bench/receive', ({ query }, response) => {
+    source.count(Number(query.documents), (figures) => response.json(figures));
+  });
+
+  /**
+   * Sends a document in each message, of the kind `message`; see events.js. Each message that comes in says that
+   * documents are stored: `payload.delivered` of them, or one.
    */
   function BenchSource(definition) {
     RED.nodes.createNode(this, definition);
     source = this;
+    const { message: kind = 'document', idProperty } = definition;
+    const makeMessage = MESSAGES[kind];
     let proceed = () => {};
     let stored = 0;
 
@@ -41,8 +58,9 @@ module.exports = (RED) => {
         scheduled = false;
         const end = Math.min(sent + BURST, documents, stored + window);
         for (; sent < end; sent += 1) {
-          this.send({ payload: makeEvent(sent), [definition.idProperty]: eventId(sent) });
+          this.send(makeMessage(sent, idProperty));
         }
+        if (sent >= documents) this.onSent?.();
         proceed();
       };
       proceed = () => {
@@ -54,6 +72,20 @@ module.exports = (RED) => {
           setImmediate(burst);
         }
       };
+      proceed();
+    };
+
+    this.count = (documents, report) => {
+      const stop = startMeter();
+      stored = 0;
+      proceed = () => {
+        if (stored < documents) return;
+        proceed = () => {};
+        const figures = stop();
+        this.send({ payload: 'pause' });
+        report(figures);
+      };
+      this.send({ payload: 'resume' });
       proceed();
     };
     this.on('input', (message, _send, done) => {
