@@ -45,8 +45,8 @@ interface EventMessage {
   correlationId?: unknown;
 }
 
-/** Batches that are on their way together: so the window slides. */
-const BATCHES = 10;
+/** At most so many batches are on their way together: the more there are, the more evenly the window slides. */
+const MOST_BATCHES = 40;
 
 /** A message whose event is on its way; what was made of it is kept, so that it need not be read back from the buffer. */
 class EventIntake extends IntakeMessage {
@@ -95,6 +95,7 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
 function openSink(RED: Red, node: RuntimeNode, config: Config): Sink {
   const { exchange, window, buffer, bufferEvents, bufferBytes, overflow } = config;
   const connection = connectionOf(config);
+  const batches = Math.min(window, MOST_BATCHES);
   let sink: Sink | undefined;
   const publisher = new Publisher(connection, {
     topology: { exchanges: [{ name: exchange, type: 'topic' }] },
@@ -103,8 +104,8 @@ function openSink(RED: Red, node: RuntimeNode, config: Config): Sink {
   });
   try {
     sink = new Sink(RED, node, {
-      batch: { items: Math.ceil(window / BATCHES), bytes: bufferBytes, ageMs: 0 },
-      concurrency: BATCHES,
+      batch: { items: Math.floor(window / batches), bytes: bufferBytes, ageMs: 1 },
+      concurrency: batches,
       buffer,
       limits: { items: bufferEvents, bytes: bufferBytes },
       overflow,

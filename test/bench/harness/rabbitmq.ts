@@ -29,7 +29,7 @@ export async function startBrokerBench(): Promise<BrokerBench> {
   await broker.use(async (connection) => {
     const channel = await connection.createChannel();
     await channel.assertExchange(EXCHANGE, 'topic', { durable: true });
-    await channel.assertQueue(QUEUE, { durable: true });
+    await channel.assertQueue(QUEUE, { durable: true, arguments: { 'x-queue-type': 'quorum' } });
     await channel.bindQueue(QUEUE, EXCHANGE, 'comms.#');
   });
   return {
