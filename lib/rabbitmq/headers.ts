@@ -66,12 +66,16 @@ export function failureHeaders(
   };
 }
 
-/** The headers without what the pack has set: as the message was published. */
+const OURS: ReadonlySet<string> = new Set(Object.values(HEADERS));
+const BROKERS = /^x-((first-|last-)?death|delivery-count$)/;
+
+/** The headers without what the pack and the broker have set: as the message was published. */
 export function withoutOurs(headers: Record<string, unknown> = {}): Record<string, unknown> {
-  const ours: string[] = Object.values(HEADERS);
-  return Object.fromEntries(
-    Object.entries(headers).filter(([name]) => !ours.includes(name) && !/^x-(first-|last-)?death/.test(name)),
-  );
+  const published: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (!OURS.has(name) && !BROKERS.test(name)) published[name] = value;
+  }
+  return published;
 }
 
 /** Which copy of a message this is; the empty text for the message as it was published. */

@@ -22,7 +22,7 @@ export interface BrokerBench {
   checkEmpty(): Promise<void>;
 }
 
-/** Starts a broker of its own; it ends with the process. A classic queue: it costs the broker least. */
+/** Starts a broker of its own; it ends with the process. A quorum queue, as the nodes of the pack declare it. */
 export async function startBrokerBench(): Promise<BrokerBench> {
   const broker = await startRabbitMq();
   const look = () => broker.use(async (connection) => (await connection.createChannel()).checkQueue(QUEUE));

@@ -2,6 +2,7 @@
 // the setting nodesDir, so that nothing of it is in the pack.
 const { startMeter } = require('../harness/meter');
 const { MESSAGES } = require('../harness/events');
+const { monitored } = require('../../../dist/lib/monitor/registry');
 
 /** So many messages enter the flow in one turn of the event loop. */
 const BURST = 250;
@@ -30,8 +31,8 @@ module.exports = (RED) => {
   });
 
   /**
-   * `?documents=`: sends `resume`, counts so many messages that come in, sends `pause`, and answers the figures from the
-   * one to the other.
+   * `?documents=`: sends `resume`, waits until the node `counted` has acknowledged so many messages, sends `pause`, and
+   * answers the figures from the one to the other.
    */
   RED.httpAdmin.post('/bench/receive', ({ query }, response) => {
     source.count(Number(query.documents), (figures) => response.json(figures));
@@ -76,17 +77,21 @@ module.exports = (RED) => {
     };
 
     this.count = (documents, report) => {
+      const counted = monitored.all().find(({ id }) => id === definition.counted);
+      const acknowledged = () => counted.report().details.deliveries.acknowledged;
+      const goal = acknowledged() + documents;
       const stop = startMeter();
-      stored = 0;
-      proceed = () => {
-        if (stored < documents) return;
-        proceed = () => {};
+      const look = () => {
+        if (acknowledged() < goal) {
+          setTimeout(look, 1);
+          return;
+        }
         const figures = stop();
         this.send({ payload: 'pause' });
         report(figures);
       };
       this.send({ payload: 'resume' });
-      proceed();
+      look();
     };
     this.on('input', (message, _send, done) => {
       stored += message.payload?.delivered ?? 1;
