@@ -6,7 +6,8 @@ import { ContactError } from '../lib/core/errors';
 import { adminRoute, readForm } from '../lib/red/admin';
 import { showAri } from '../lib/red/ari-status';
 import { configNode, integer, readConfig, secret, text, url } from '../lib/red/config';
-import { guard, onClose } from '../lib/red/input';
+import { whenFlowsStarted } from '../lib/red/flows-started';
+import { onClose } from '../lib/red/input';
 import { nodeLogger } from '../lib/red/logger';
 import type { Definition, Red, RuntimeNode } from '../lib/red/node';
 import { registerNode } from '../lib/red/register';
@@ -95,12 +96,9 @@ function start(RED: Red, node: AriConnectionNode, definition: Definition): void 
   node.connection = connection;
   node.calls = calls;
   connection.onState((state) => showAri(status, state));
-  // Events that come before the flows are there would find nobody.
-  const begin = guard(node, () => connection.start());
-  RED.events.once('flows:started', begin);
+  whenFlowsStarted(RED, node, () => connection.start());
   status.set('connecting');
   onClose(node, async () => {
-    RED.events.removeListener('flows:started', begin);
     await connection.close();
   });
 }

@@ -14,6 +14,7 @@ import {
   timeZone,
   type Values,
 } from '../lib/red/config';
+import { whenFlowsStarted } from '../lib/red/flows-started';
 import { guard, onClose } from '../lib/red/input';
 import { nodeLogger } from '../lib/red/logger';
 import { type Definition, findConfigNode, offered, type Red, type RuntimeNode } from '../lib/red/node';
@@ -92,12 +93,9 @@ function openPoller(RED: Red, node: RuntimeNode, config: Config, status: Status)
     },
     logger: nodeLogger(RED, node),
   });
-  // A message to a node that is not yet there would be lost without a word.
-  const begin = guard(node, () => poller.start());
-  RED.events.once('flows:started', begin);
+  whenFlowsStarted(RED, node, () => poller.start());
   status.set('connecting', { text: 'starting' });
   onClose(node, async () => {
-    RED.events.removeListener('flows:started', begin);
     await poller.close();
     release();
     await local.close();

@@ -4,6 +4,7 @@ import { servicesOf } from '../lib/monitor/members';
 import { monitors } from '../lib/monitor/monitors';
 import { type MonitoredNode, monitored, type StateChange } from '../lib/monitor/registry';
 import { boolean, integer, readConfig, secret, text } from '../lib/red/config';
+import { whenFlowsStarted } from '../lib/red/flows-started';
 import { guard, onClose } from '../lib/red/input';
 import { liveRoutes } from '../lib/red/live-routes';
 import { loggedLevel, nodeLogger } from '../lib/red/logger';
@@ -55,21 +56,18 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
     node.send({ ...changeMessage(change, service ?? services[0]!) });
   });
   // Nodes that were started before this one have changed their state unheard.
-  const catchUp = guard(node, () => {
-    RED.events.removeListener('flows:started', catchUp);
+  whenFlowsStarted(RED, node, () => {
     for (const other of monitored.all()) {
       const { state, reason, since } = other.report();
       if (state === 'idle' || told.has(other)) continue;
       tell({ node: other, previous: 'idle', state, since, ...(reason === undefined ? {} : { reason }) });
     }
   });
-  RED.events.on('flows:started', catchUp);
 
   const ends = [
     monitors.add({ service, flowIds: () => flowIdsOf(node), metricsEnabled, token }),
     monitored.onChange(tell),
     logRecorder.record(RED.log, loggedLevel(RED), logEntries),
-    () => RED.events.removeListener('flows:started', catchUp),
   ];
   const show = guard(node, () => {
     const reason = telemetry?.problem();

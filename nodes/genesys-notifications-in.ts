@@ -8,6 +8,7 @@ import type { RejectedTopic } from '../lib/genesys/subscription';
 import { type ListedTopic, listTopics } from '../lib/genesys/topics';
 import { adminRoute } from '../lib/red/admin';
 import { boolean, configNode, integer, list, readConfig, regex, text } from '../lib/red/config';
+import { whenFlowsStarted } from '../lib/red/flows-started';
 import { guard, onClose } from '../lib/red/input';
 import { nodeLogger } from '../lib/red/logger';
 import { type Definition, findConfigNode, type Red, type RuntimeNode } from '../lib/red/node';
@@ -86,12 +87,9 @@ function start(RED: Red, node: NotificationsNode, definition: Definition): void 
     logger,
   });
   node.notifications = notifications;
-  // A message to a node that is not yet there would be lost without a word.
-  const begin = guard(node, () => notifications.start());
-  RED.events.once('flows:started', begin);
+  whenFlowsStarted(RED, node, () => notifications.start());
   status.set('connecting', { text: 'starting' });
   onClose(node, async (removed) => {
-    RED.events.removeListener('flows:started', begin);
     await notifications.close({ forget: removed });
     await store.close();
   });

@@ -4,7 +4,7 @@ import { packageVersion } from '../core/version';
 import type { LiveFigures } from './figures';
 import { quantile, since } from './histogram';
 import type { Member } from './members';
-import type { MonitoredNode, NodeAction, NodeReport } from './registry';
+import { actionsOf, type MonitoredNode, type NodeAction, type NodeReport } from './registry';
 import { type Health, healthOf, type NodeState, worstOf } from './states';
 
 /** A node in the live view. */
@@ -109,7 +109,7 @@ function liveNode(node: MonitoredNode, report: NodeReport, sightings: readonly S
     ...(breaker === undefined ? {} : { breaker }),
     ...(tokensLeft === undefined ? {} : { tokensLeft }),
     ...(latency ? { latency } : {}),
-    actions: Object.keys(node.actions?.() ?? {}) as NodeAction[],
+    actions: Object.keys(actionsOf(node)) as NodeAction[],
   };
 }
 

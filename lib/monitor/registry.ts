@@ -77,6 +77,15 @@ export interface MonitoredNode {
   actions?(): NodeActions;
 }
 
+/** What a node can be told to do; nothing when it fails to say so. */
+export function actionsOf(node: MonitoredNode): NodeActions {
+  try {
+    return node.actions?.() ?? {};
+  } catch {
+    return {};
+  }
+}
+
 /** A node has gone from one state to another. */
 export interface StateChange {
   node: MonitoredNode;

@@ -3,7 +3,7 @@ import { LiveFeed } from '../monitor/live-feed';
 import { LiveView } from '../monitor/live-view';
 import { membersOf } from '../monitor/members';
 import { monitors } from '../monitor/monitors';
-import { monitored, type NodeAction } from '../monitor/registry';
+import { actionsOf, monitored, type NodeAction } from '../monitor/registry';
 import { adminRoute } from './admin';
 import { nodeLogger } from './logger';
 import type { Red, RuntimeNode } from './node';
@@ -42,7 +42,7 @@ export function liveRoutes(RED: Red): void {
     handler: async ({ params }) => {
       const { id, action } = params as { id: string; action: string };
       const node = monitored.all().find((each) => each.id === id);
-      const actions = node?.actions?.() ?? {};
+      const actions = node ? actionsOf(node) : {};
       const act = Object.hasOwn(actions, action) ? actions[action as NodeAction] : undefined;
       if (!act) {
         throw new ContactError('NOT_FOUND', {

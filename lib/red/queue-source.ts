@@ -7,6 +7,7 @@ import { QueueConsumer, type ReceivedMessage } from '../rabbitmq/consumer';
 import { type ReplayOptions, type ReplayReport, replay } from '../rabbitmq/replay';
 import { consumerStatus } from '../rabbitmq/status';
 import { type Field, readConfig, type Values } from './config';
+import { whenFlowsStarted } from './flows-started';
 import { guard, onClose, onInput } from './input';
 import { nodeLogger } from './logger';
 import type { Definition, Red, RuntimeNode } from './node';
@@ -105,12 +106,10 @@ function start<const Own extends Record<string, Field<unknown>>>(
       settleDelivery({ delivery }, { kind: 'dead-letter', error: toContactError(thrown, 'read the message') });
     }
   });
-  // A message to a node that is not yet there would be lost without a word.
-  const begin = guard(node, () => {
+  whenFlowsStarted(RED, node, () => {
     consumer = new QueueConsumer(connection, { ...settings, onMessage: take, onState: show });
     show();
   });
-  RED.events.once('flows:started', begin);
   status.set('connecting', { text: 'starting' });
   const leave = connection.onState(show);
 
@@ -147,7 +146,6 @@ function start<const Own extends Record<string, Field<unknown>>>(
     return Object.assign(message, { replay: report });
   });
   onClose(node, async () => {
-    RED.events.removeListener('flows:started', begin);
     stopping.abort();
     leave();
     await consumer?.close(CLOSE_WITHIN_MS);

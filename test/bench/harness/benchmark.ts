@@ -68,3 +68,11 @@ export interface Benchmark {
   /** Starts everything. What was started is ended with the contenders, and with this process. */
   prepare(options: BenchmarkOptions): Promise<Contender[]>;
 }
+
+/** What goes on for so long that it only runs when it is named: a file of this folder exports one as `longRun`. */
+export interface LongRun {
+  /** How long when the command line does not say. */
+  minutes: number;
+  /** Throws when anything was lost or done twice. */
+  run(minutes: number): Promise<void>;
+}

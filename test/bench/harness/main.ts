@@ -3,7 +3,7 @@ import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ROOT } from '../../services/node-red';
-import type { Benchmark, BenchmarkOptions, Measurement } from './benchmark';
+import type { Benchmark, BenchmarkOptions, LongRun, Measurement } from './benchmark';
 import { type CpuProfile, hotSpots } from './hot-spots';
 import { profileFile } from './processes';
 import { judge, render } from './report';
@@ -13,12 +13,16 @@ const FOLDER = join(__dirname, '..');
 const RESULTS = join(ROOT, '.work/bench');
 const MOST_HOT_SPOTS = 15;
 
-/** Runs the benchmarks that the command line names, or all. */
+/** Runs the benchmarks that the command line names, or all but those that take hours. */
 export async function main(words: string[]): Promise<void> {
   const { values, positionals } = parseArgs({
     args: words,
     allowPositionals: true,
-    options: { rounds: { type: 'string' }, profile: { type: 'boolean', default: false } },
+    options: {
+      rounds: { type: 'string' },
+      profile: { type: 'boolean', default: false },
+      minutes: { type: 'string' },
+    },
   });
   const known = readdirSync(FOLDER).flatMap((file) => /^(.+)\.ts$/.exec(file)?.[1] ?? []);
   const unknown = positionals.filter((name) => !known.includes(name));
@@ -26,7 +30,9 @@ export async function main(words: string[]): Promise<void> {
     throw new Error(`There is no benchmark called ${unknown.join(', ')}: choose from ${known.join(', ')}.`);
   }
   for (const name of positionals.length > 0 ? positionals : known) {
-    const { benchmark } = require(join(FOLDER, name)) as { benchmark: Benchmark };
+    const { benchmark, longRun } = require(join(FOLDER, name)) as { benchmark?: Benchmark; longRun?: LongRun };
+    if (longRun && positionals.length > 0) await longRun.run(Number(values.minutes ?? longRun.minutes));
+    if (!benchmark) continue;
     const rounds = Number(values.rounds ?? benchmark.rounds);
     const profileFolder = values.profile ? join(RESULTS, 'profiles', name) : undefined;
     await measure(name, { ...benchmark, rounds }, { profileFolder });

@@ -3,6 +3,7 @@
 const { startMeter } = require('../harness/meter');
 const { MESSAGES } = require('../harness/events');
 const { monitored } = require('../../../dist/lib/monitor/registry');
+const { vitals } = require('../harness/vitals');
 
 /** So many messages enter the flow in one turn of the event loop. */
 const BURST = 250;
@@ -17,6 +18,9 @@ module.exports = (RED) => {
     response.json({});
   });
   RED.httpAdmin.post('/bench/meter/stop', (_request, response) => response.json(stopMeter()));
+
+  /** For a run of hours. */
+  RED.httpAdmin.get('/bench/vitals', (_request, response) => response.json(vitals()));
 
   /** `?documents=&window=`: sends so many documents, with at most `window` on their way, and answers the figures. */
   RED.httpAdmin.post('/bench/run', ({ query }, response) => {

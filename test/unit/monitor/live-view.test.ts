@@ -101,6 +101,20 @@ describe('the live view', () => {
     );
     assert.equal(frame.services[1]?.nodes[0]?.reason, 'The key is wrong.');
   });
+
+  it('shows a node that fails to say what it can be told to do, and all others', () => {
+    const broken = member(() => ({}));
+    broken.node.actions = () => {
+      throw new Error('not connected');
+    };
+    const able = member(() => ({}));
+    able.node.actions = () => ({ pause: () => {} });
+    const [service] = new LiveView().frame([broken, able], 0).services;
+    assert.deepEqual(
+      service?.nodes.map(({ actions }) => actions),
+      [[], ['pause']],
+    );
+  });
 });
 
 describe('the feed of the live view', () => {
