@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { type NodeRed, PACK_NAME } from '../services/node-red';
 import { read, types } from '../unit/design/checkout';
 import { readEditorHtml } from '../unit/design/editor-html';
-import { readExamples } from '../unit/design/examples';
+import { readAllExamples } from '../unit/design/examples';
 
 /** A node set, as `GET /nodes` describes it. */
 interface NodeSet {
@@ -40,7 +40,7 @@ export async function assertServed(nodeRed: NodeRed): Promise<void> {
     assert.equal(`${status} ${headers.get('content-type')}`, '200 image/svg+xml');
   }
 
-  for (const { path, entries } of readExamples()) {
+  for (const { path, entries } of readAllExamples()) {
     // The library leaves out the ending of a file in both its list and its addresses.
     const name = path.replace(/^examples\/|\.json$/g, '');
     const served = await json(nodeRed, `/library/examples/flows/${PACK_NAME}/${encodeURIComponent(name)}`);

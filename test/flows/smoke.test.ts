@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { mergeFlows } from '../../lib/command/flows';
 import { type NodeRed, type NodeRedVersion, startNodeRed } from '../services/node-red';
 import { requireService } from '../services/requirements';
-import { environmentNames, readExamples } from '../unit/design/examples';
+import { environmentNames, readAllExamples } from '../unit/design/examples';
 import { assertServed } from './served';
 
 /** The design's limit for a stop or a redeploy, in milliseconds. */
 const CLOSE_WITHIN_MS = 5_000;
 
-const flows = mergeFlows(readExamples().map(({ entries }) => entries));
+const flows = mergeFlows(readAllExamples().map(({ entries }) => entries));
 const nothingSet = Object.fromEntries(environmentNames(flows).map((name) => [name, undefined]));
 
 for (const version of ['4.1', '5'] as NodeRedVersion[]) {

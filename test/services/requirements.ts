@@ -151,7 +151,8 @@ function requireServices(): boolean {
   return process.env['REQUIRE_SERVICES'] === '1';
 }
 
-function findChromium(): string | undefined {
+/** The path of a Chromium, where there is one. */
+export function findChromium(): string | undefined {
   const usual = [
     process.env['CHROMIUM'],
     '/usr/bin/chromium',

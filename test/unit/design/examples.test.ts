@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { mergeFlows } from '../../../lib/command/flows';
 import { type FlowEntry, ROOT } from '../../services/node-red';
 import { read, types } from './checkout';
-import { environmentNames, readExamples } from './examples';
+import { environmentNames, readAllExamples, readSmallExamples } from './examples';
 
 const SECRET_NAME = /pass(word|phrase)?$|secret$|token$|apikey$|credential/i;
 
 describe('the examples', () => {
   it('show every type of the pack', () => {
-    const shown = new Set(readExamples().flatMap(({ entries }) => entries.map(({ type }) => type)));
+    const shown = new Set(readAllExamples().flatMap(({ entries }) => entries.map(({ type }) => type)));
     assert.deepEqual(
       types.filter((type) => !shown.has(type)),
       [],
@@ -18,12 +18,12 @@ describe('the examples', () => {
   });
 
   it('can all be deployed together', () => {
-    const merged = mergeFlows(readExamples().map(({ entries }) => entries));
+    const merged = mergeFlows(readAllExamples().map(({ entries }) => entries));
     assert.equal(new Set(merged.map(({ id }) => id)).size, merged.length);
   });
 });
 
-for (const { path, entries } of readExamples()) {
+for (const { path, entries } of readAllExamples()) {
   describe(path, () => {
     const byId = new Map(entries.map((entry) => [entry.id, entry]));
     const ofType = (type: string) => entries.filter((entry) => entry.type === type);
@@ -66,6 +66,46 @@ for (const { path, entries } of readExamples()) {
       const readme = existsSync(join(ROOT, 'README.md')) ? read('README.md') : undefined;
       const unexplained = environmentNames(entries).filter((name) => readme?.includes(name) === false);
       assert.deepEqual(unexplained, []);
+    });
+  });
+}
+
+for (const { path, entries } of readSmallExamples()) {
+  const type = path.slice('examples/nodes/'.length, -'.json'.length);
+  describe(`the small example of ${type}`, () => {
+    const own = entries.filter((entry) => entry.type === type).map(({ id }) => id);
+    const byId = new Map(entries.map((entry) => [entry.id, entry]));
+    const buttons = entries.filter((entry) => entry.type === 'inject');
+
+    it('is about that node, and fits onto one tab', () => {
+      assert.ok(own.length > 0);
+      assert.equal(entries.filter((entry) => entry.type === 'tab').length, 1);
+      assert.ok(entries.length <= 35, `${entries.length} entries`);
+    });
+
+    it('has buttons for a good and a bad case, which its comment explains', () => {
+      const info = String(entries.find((entry) => entry.type === 'comment')?.['info'] ?? '');
+      assert.ok(buttons.length >= 2);
+      assert.deepEqual(
+        buttons.map(({ name }) => String(name)).filter((name) => !info.includes(`*${name}*`)),
+        [],
+      );
+    });
+
+    it('shows in the debug sidebar what each of its outputs gives', () => {
+      const silent = own.filter(
+        (id) => (byId.get(id)?.['wires'] as string[][] | undefined)?.length !== 0 && !reaches(id, 'debug', byId),
+      );
+      assert.deepEqual(silent, []);
+    });
+
+    it('has every node in a group, and no two at one place', () => {
+      const placed = entries.filter(({ z, type: kind }) => z && kind !== 'group' && kind !== 'comment');
+      assert.deepEqual(
+        placed.filter(({ g }) => byId.get(String(g))?.type !== 'group').map(({ id }) => id),
+        [],
+      );
+      assert.equal(new Set(placed.map(({ x, y }) => `${x} ${y}`)).size, placed.length);
     });
   });
 }

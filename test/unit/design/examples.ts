@@ -7,8 +7,21 @@ export interface Example {
   entries: FlowEntry[];
 }
 
-/** All examples. */
+/** Where the small examples are: one for each node that goes onto the canvas, under its name. */
+const SMALL = 'examples/nodes/';
+
+/** The examples that are services. */
 export function readExamples(): Example[] {
+  return readAllExamples().filter(({ path }) => !path.startsWith(SMALL));
+}
+
+/** The examples that show a single node. */
+export function readSmallExamples(): Example[] {
+  return readAllExamples().filter(({ path }) => path.startsWith(SMALL));
+}
+
+/** All of them. */
+export function readAllExamples(): Example[] {
   return filesBelow('examples', '.json').map((path) => ({ path, entries: readJson<FlowEntry[]>(path) }));
 }
 

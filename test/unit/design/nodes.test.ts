@@ -6,7 +6,7 @@ import { type Catalogue, flatten, readCatalogue, unexplained } from './catalogue
 import { filesBelow, manifest, read, readJson, types } from './checkout';
 import type { DeclaredProperty } from './declared-dialogs';
 import { type EditorHtml, readEditorHtml } from './editor-html';
-import { readExamples } from './examples';
+import { readAllExamples, readSmallExamples } from './examples';
 import { type NumberBounds, runtimeNumbers } from './runtime-fields';
 
 const FLOW_NODE_MEMBERS = ['category', 'color', 'defaults', 'icon', 'inputs', 'outputs'];
@@ -35,7 +35,9 @@ function isInLiveView(key: string): boolean {
 }
 
 const sharedTexts = readCatalogue('contact-monitor');
-const exampleTypes = new Set(readExamples().flatMap(({ entries }) => entries.map(({ type }) => type)));
+const smallExamples = new Map(
+  readSmallExamples().map(({ path, entries }) => [path, new Set(entries.map(({ type }) => type))]),
+);
 
 describe('the nodes of the pack', () => {
   it('are all in package.json, and nothing else is', () => {
@@ -243,14 +245,17 @@ for (const type of types) {
 
     it('names in its help an example to import that has it', () => {
       const [, section = ''] = help.match(/### Example\n\n([^\n]+)/) ?? [];
-      const named = readExamples().filter(({ path }) =>
+      const named = readAllExamples().filter(({ path }) =>
         section.includes(`\`${path.slice('examples/'.length, -'.json'.length)}\``),
       );
-      assert.ok(named.length > 0);
+      assert.ok(named.some(({ path }) => smallExamples.has(path)));
       assert.ok(named.every(({ entries }) => entries.some((entry) => entry.type === type)));
     });
 
-    it('is used in an example', () => assert.ok(exampleTypes.has(type)));
+    it('has a small example, of its own when it goes onto the canvas', () => {
+      if (isConfig) assert.ok([...smallExamples.values()].some((shown) => shown.has(type)));
+      else assert.ok(smallExamples.get(`examples/nodes/${type}.json`)?.has(type));
+    });
   });
 }
 
