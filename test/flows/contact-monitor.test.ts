@@ -98,7 +98,7 @@ describe('contact-monitor in a Node-RED of its own', () => {
       const well = await until(() => statuses.get('status/monitor'));
       assert.deepEqual([well['fill'], well['shape'], well['text']], ['green', 'dot', 'watching']);
       const wrong = await until(() => statuses.get('status/wrong'));
-      assert.deepEqual([wrong['fill'], wrong['shape'], wrong['text']], ['red', 'ring', 'not configured']);
+      assert.deepEqual([wrong['fill'], wrong['shape'], wrong['text']], ['red', 'ring', 'not configured: fill in']);
     } finally {
       socket.terminate();
     }

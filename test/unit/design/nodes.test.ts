@@ -65,6 +65,16 @@ describe('the nodes of the pack', () => {
   });
 });
 
+/** Texts of the status line behind which nothing is wrong: nobody has to do or wait for anything. */
+const CALM = [
+  ...['idle', 'connected', 'working', 'watching', 'sent', 'sending', 'received', 'answered', 'done', 'settled'],
+  ...['topics', 'polling', 'back-filling', 'history', 'dry-run', 'token-valid', 'tenants', 'listening', 'consuming'],
+  ...['in-memory', 'store-memory', 'store-embedded', 'store-redis', 'calls-memory', 'calls-embedded'],
+  ...['calls-postgresql', 'calls-made', 'issuing-tokens', 'asking-for-tokens'],
+];
+/** Longer ones run into the next node of a flow. */
+const LONGEST_STATUS = 36;
+
 /** The texts of the status line are in one catalogue for all nodes: one for each state, and finer ones. */
 describe('the status line', () => {
   const PREFIX = 'contact-monitor.status.';
@@ -78,6 +88,24 @@ describe('the status line', () => {
       [],
     );
   });
+
+  for (const language of ['en-US', 'de']) {
+    it(`says in a few words what to do when not all is well, in ${language}`, () => {
+      const catalogue = readCatalogue('contact-monitor', language);
+      const shown = texts.map((name) => ({
+        name,
+        text: (catalogue.get(PREFIX + name) ?? '').replace(/__\w+__/g, '12'),
+      }));
+      assert.deepEqual(
+        shown.filter(({ name, text }) => CALM.includes(name) === /^\S.*: \S/.test(text)),
+        [],
+      );
+      assert.deepEqual(
+        shown.filter(({ text }) => text.length > LONGEST_STATUS),
+        [],
+      );
+    });
+  }
 
   it('has every text that a node asks for', () => {
     const asked = [...runtimeSources.matchAll(/\btext: '([\w-]+)'/g)].map(([, name]) => name ?? '');
