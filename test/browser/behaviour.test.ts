@@ -41,9 +41,7 @@ for (const version of ['4.1', '5'] as NodeRedVersion[]) {
       dialog = editor.page.locator('.contact-dialog').last();
     });
 
-    afterEach(async () => {
-      if (await editor.page.locator('.red-ui-tray').count()) await editor.closeDialog('cancel');
-    });
+    afterEach(() => editor.closeAll());
 
     after(async () => {
       await editor?.close();
@@ -180,6 +178,8 @@ for (const version of ['4.1', '5'] as NodeRedVersion[]) {
       editor = await openEditor(nodeRed, chromium.location, idOf('es-bulk-out'), { language: 'de', theme: 'dark' });
       await editor.page.addScriptTag({ path: join(__dirname, 'inspect-dialog.js') });
     });
+
+    afterEach(() => editor.closeAll());
 
     after(async () => {
       await editor?.close();

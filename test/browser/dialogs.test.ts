@@ -24,6 +24,8 @@ for (const version of ['4.1', '5'] as NodeRedVersion[]) {
       editor = await openEditor(nodeRed, chromium.location, own[0].id);
     });
 
+    afterEach(() => editor.closeAll());
+
     after(async () => {
       await editor?.close();
       await nodeRed?.stop();

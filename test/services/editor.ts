@@ -10,6 +10,8 @@ export interface Editor {
   openDialog(id: string): Promise<void>;
   /** Closes the uppermost dialog with its button Done, or with Cancel. */
   closeDialog(button: 'ok' | 'cancel'): Promise<void>;
+  /** Closes what a test that failed has left open. */
+  closeAll(): Promise<void>;
   /** A node as the editor would deploy it. */
   exported(id: string): Promise<unknown>;
   close(): Promise<void>;
@@ -66,7 +68,7 @@ export async function openEditor(
   await page.waitForFunction((id) => typeof RED === 'object' && RED.nodes?.node(id), waitForNode);
   await page.waitForSelector('#red-ui-loading-progress', { state: 'hidden' });
 
-  return {
+  const editor: Editor = {
     page,
     errors,
     async openDialog(id) {
@@ -80,6 +82,12 @@ export async function openEditor(
       }, id);
       await page.waitForSelector(config ? '#node-config-dialog-ok' : '#node-dialog-ok');
       await page.waitForSelector('.red-ui-tray form', { state: 'visible' });
+      // A dialog slides in, and a click on what is still moving would miss.
+      await page.waitForFunction(() => {
+        const trays = document.querySelectorAll<HTMLElement>('.red-ui-tray');
+        const uppermost = trays[trays.length - 1];
+        return uppermost?.style.right === '0px' && uppermost.getAnimations().length === 0;
+      });
     },
     async closeDialog(button) {
       await page
@@ -88,7 +96,11 @@ export async function openEditor(
         .click();
       await page.waitForSelector('.red-ui-tray', { state: 'detached' });
     },
+    async closeAll() {
+      while (await page.locator('.red-ui-tray').count()) await editor.closeDialog('cancel');
+    },
     exported: (id) => page.evaluate((nodeId) => RED.nodes.convertNode(RED.nodes.node(nodeId), false), id),
     close: () => browser.close(),
   };
+  return editor;
 }
