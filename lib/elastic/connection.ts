@@ -127,6 +127,8 @@ export class ElasticConnection {
         // Where one node is away another may answer. All else is the outbox's business: it waits, and keeps the books.
         maxRetries: Math.max(0, nodes.length - 1),
         enableMetaHeader: false,
+        // It reads each answer a second time, in search of names that matter only to those who copy what they have read.
+        disablePrototypePoisoningProtection: true,
         // Its errors would copy the request to hide what is secret, a batch of documents byte by byte. They end
         // in judgeThrown, which keeps nothing of it.
         redaction: { type: 'off' },

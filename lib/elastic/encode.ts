@@ -9,6 +9,7 @@ export type Operation = 'index' | 'create';
 const LONGEST_ID_BYTES = 512;
 const processPrefix = randomBytes(9).toString('base64url');
 let lastNumber = 0;
+let lastAction = { operation: '', index: '', text: '' };
 
 /** A document with what the user wants to be said of it. */
 export interface DocumentToSend {
@@ -36,8 +37,15 @@ export function encodeDocument(
   const line = stringify(source);
   const isNamed = typeof given.index === 'string' && given.index !== '';
   const index = isNamed ? given.index : indexName.at((source as Record<string, unknown>)['@timestamp'], nowMs);
-  const id = JSON.stringify(readId(given.id));
-  return `{"${operation}":{"_index":${JSON.stringify(index)},"_id":${id}}}\n${line}\n`;
+  return `${actionLine(operation, index as string)}${JSON.stringify(readId(given.id))}}}\n${line}\n`;
+}
+
+/** The first line of a document as far as neighbours have it in common: it is kept for the next one. */
+function actionLine(operation: Operation, index: string): string {
+  if (operation !== lastAction.operation || index !== lastAction.index) {
+    lastAction = { operation, index, text: `{"${operation}":{"_index":${JSON.stringify(index)},"_id":` };
+  }
+  return lastAction.text;
 }
 
 /** Reads back what {@link encodeDocument} wrote. */

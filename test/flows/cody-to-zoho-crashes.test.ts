@@ -11,7 +11,7 @@ import { caseFields, defaultZoho, startZohoSimulator, type ZohoSimulator } from 
 
 /** Chats whose Cases are being made when their process is killed: all of them stand at the crash point then. */
 const CHATS = 10;
-const KILLS = repetitions(1, 12);
+const KILLS = repetitions(1, 50);
 const PROGRAM = join(__dirname, 'processes/case-process.js');
 const COQL = 'ZohoCRM.coql.READ';
 const WITHIN_MS = 40_000;

@@ -325,7 +325,8 @@ describe('contact-monitor', () => {
     it('gives groups as JSON to those who accept only that', async () => {
       await start();
       const groups = await json<Record<string, Record<string, unknown>>>('/metrics', { accept: 'application/json' });
-      assert.equal(groups['application']!['status'], 'healthy');
+      assert.equal(groups['application']!['status'], 'running');
+      assert.equal(groups['application']!['health'], 'healthy');
       assert.deepEqual(groups['audiohook'], {
         nodes: 3,
         received: 10,
