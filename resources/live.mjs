@@ -1,10 +1,7 @@
 // The live view: what the sidebar of the editor shows, and the page at /health. It is given frames, one a second, and
 // keeps one element for each node, so that nothing that has the focus is ever replaced.
 
-/** So many frames are in a chart: five minutes. */
-const CHART_FRAMES = 300;
-const CHART = { width: 300, height: 36 };
-const SVG = 'http://www.w3.org/2000/svg';
+import { Chart } from './charts.mjs';
 
 function element(name, className, parent) {
   const made = document.createElement(name);
@@ -28,38 +25,78 @@ function milliseconds(seconds) {
   return `${number(seconds * 1_000)} ms`;
 }
 
-/** What a node received and what it has done with, a second, over the last minutes. */
-class Chart {
-  constructor(parent) {
-    this.svg = document.createElementNS(SVG, 'svg');
-    this.svg.setAttribute('viewBox', `0 0 ${CHART.width} ${CHART.height}`);
-    this.svg.setAttribute('preserveAspectRatio', 'none');
-    this.svg.setAttribute('role', 'img');
-    this.lines = ['received', 'done'].map((name) => {
-      const line = document.createElementNS(SVG, 'polyline');
-      line.setAttribute('class', `contact-live-${name}`);
-      this.svg.append(line);
-      return { name, line };
-    });
-    this.rates = [];
-    parent.append(this.svg);
+/** Height of the line for each state of a breaker: what is wrong stands out. */
+const BREAKER_LEVELS = { closed: 0, 'half-open': 1, open: 2 };
+
+/** A line for each state, which is only there while the breaker is in it. */
+const BREAKER_LINES = Object.entries(BREAKER_LEVELS).map(([state, level]) => ({
+  style: `breaker-${state}`,
+  value: ({ breaker }) => (breaker === state ? level : undefined),
+}));
+
+/**
+ * What is charted of a node, while `of` says something else than `undefined`: lines with the end of their class name,
+ * and words for those that have a text of their own.
+ */
+const FIGURES = {
+  rate: {
+    of: ({ rate }) => rate,
+    lines: [
+      { style: 'received', value: ({ rate }) => rate?.received, words: number },
+      { style: 'done', value: ({ rate }) => rate?.done, words: number },
+    ],
+  },
+  waiting: {
+    of: ({ waiting }) => waiting,
+    lines: [{ style: 'waiting', value: ({ waiting }) => waiting, words: number }],
+  },
+  latency: {
+    of: ({ latency }) => latency,
+    least: 0.001,
+    lines: [
+      { style: 'p50', value: ({ latency }) => latency?.p50, words: milliseconds },
+      { style: 'p95', value: ({ latency }) => latency?.p95, words: milliseconds },
+    ],
+  },
+  breaker: { of: ({ breaker }) => breaker, least: 2, lines: BREAKER_LINES },
+  tokens: {
+    of: ({ tokensLeft }) => tokensLeft,
+    lines: [{ style: 'tokens', value: ({ tokensLeft }) => tokensLeft, words: number }],
+  },
+};
+
+/** A figure of a node: what it is now, in the colour of its line, and how it went over the last minutes. */
+class Figure {
+  constructor(parent, name, text) {
+    this.name = name;
+    this.text = text;
+    this.what = FIGURES[name];
+    this.box = element('figure', 'contact-live-figure', parent);
+    this.box.dataset.figure = name;
+    this.box.title = text(`explain.${name}`);
+    this.caption = element('figcaption', '', this.box);
+    const { lines, least } = this.what;
+    this.spans = lines.map(({ style, words }) => words && element('span', `contact-live-${style}`, this.caption));
+    this.chart = new Chart(
+      lines.map(({ style }) => style),
+      least,
+    );
+    this.box.append(this.chart.svg);
   }
 
-  add(rate, label) {
-    this.rates.push(rate);
-    if (this.rates.length > CHART_FRAMES) this.rates.shift();
-    const highest = Math.max(1, ...this.rates.flatMap(({ received, done }) => [received, done]));
-    // A chart that has just begun is not lost at the edge.
-    const span = Math.max(CHART_FRAMES / 5, this.rates.length);
-    for (const { name, line } of this.lines) {
-      const points = this.rates.map((each, index) => {
-        const x = ((span - this.rates.length + index) * CHART.width) / (span - 1);
-        const y = CHART.height - 2 - (each[name] / highest) * (CHART.height - 4);
-        return `${x.toFixed(1)},${y.toFixed(1)}`;
-      });
-      line.setAttribute('points', points.join(' '));
+  show(node) {
+    const { name, text } = this;
+    const { lines } = this.what;
+    const values = lines.map(({ value }) => value(node));
+    this.chart.add(values);
+    if (name === 'breaker') {
+      write(this.caption, node.breaker === undefined ? '' : text(`breaker.${node.breaker}`));
+      return;
     }
-    this.svg.setAttribute('aria-label', label);
+    for (const [index, { style, words }] of lines.entries()) {
+      const value = values[index];
+      write(this.spans[index], value === undefined ? '' : text(`figure.${style}`, { count: words(value) }));
+    }
   }
 }
 
@@ -80,7 +117,8 @@ class Card {
     }
     this.state = element('span', 'contact-live-state', head);
     this.reason = element('p', 'contact-live-reason', this.box);
-    this.facts = element('p', 'contact-live-facts', this.box);
+    this.figures = new Map();
+    this.charts = element('div', 'contact-live-figures', this.box);
     this.buttons = element('div', 'contact-live-buttons', this.box);
     this.answer = element('p', 'contact-live-answer', this.box);
     this.answer.setAttribute('role', 'status');
@@ -95,30 +133,19 @@ class Card {
     this.box.title = `${node.type} · ${text('since', { time: new Date(node.since).toLocaleString() })}`;
     const isWell = node.status === 'healthy';
     write(this.reason, isWell ? '' : (node.reason ?? text(`advice.${node.state}`)));
-    write(this.facts, this.factsOf(node).join(' · '));
-    if (node.rate) this.showRate(node.rate);
+    this.showFigures(node);
     if (node.books) this.showBooks(node.books);
     if (this.act) this.showButtons(node.actions);
   }
 
-  factsOf({ rate, waiting, latency, breaker, tokensLeft }) {
-    const { text } = this;
-    return [
-      ...(rate ? [text('rate', { received: number(rate.received), done: number(rate.done) })] : []),
-      ...(waiting === undefined ? [] : [text('waiting', { count: number(waiting) })]),
-      ...(latency ? [text('latency', { p50: milliseconds(latency.p50), p95: milliseconds(latency.p95) })] : []),
-      ...(breaker === undefined ? [] : [text(`breaker.${breaker}`)]),
-      ...(tokensLeft === undefined ? [] : [text('tokens', { count: number(tokensLeft) })]),
-    ];
-  }
-
-  showRate(rate) {
-    if (!this.chart) {
-      this.chart = new Chart(this.box);
-      this.facts.after(this.chart.svg);
+  showFigures(node) {
+    for (const [name, { of }] of Object.entries(FIGURES)) {
+      if (!this.figures.has(name)) {
+        if (of(node) === undefined) continue;
+        this.figures.set(name, new Figure(this.charts, name, this.text));
+      }
+      this.figures.get(name).show(node);
     }
-    const values = { received: number(rate.received), done: number(rate.done) };
-    this.chart.add(rate, this.text('rate', values));
   }
 
   showBooks({ balanced, ...accounts }) {

@@ -36,7 +36,8 @@ function makePage(language: PageLanguage): string {
 <main id="live"></main>
 <noscript>${live.noScript}</noscript>
 <script type="module">
-${resource('live.mjs').replace(/^export /gm, '')}
+${inlined('charts.mjs')}
+${inlined('live.mjs')}
 openPage(document.getElementById('live'), ${inScript({ ...live, state: status })});
 </script>
 </body>
@@ -53,6 +54,13 @@ function textsOf(language: PageLanguage): Texts {
   const folder = join(__dirname, '../../nodes/locales', language);
   const catalogue = JSON.parse(readFileSync(join(folder, 'contact-monitor.json'), 'utf8'));
   return (catalogue as { 'contact-monitor': Texts })['contact-monitor'];
+}
+
+/** A module of the editor as part of a script that holds all modules. */
+function inlined(name: string): string {
+  return resource(name)
+    .replace(/^import .*\n/gm, '')
+    .replace(/^export /gm, '');
 }
 
 function resource(name: string): string {

@@ -6,9 +6,10 @@ import { requireService } from '../services/requirements';
 import { type ElasticsearchSimulator, startElasticsearchSimulator } from '../simulators/elasticsearch';
 import { defaultClient, type GenesysSimulator, startGenesysSimulator } from '../simulators/genesys';
 import { readExamples } from '../unit/design/examples';
+import { assertReadable } from './colours';
 
 /** The part of the editor's own interface that is used inside the page. */
-declare const RED: { sidebar: { show(id: string): void } };
+declare const RED: { sidebar: { show(id: string): void; containsTab(id: string): boolean } };
 
 const flows = readExamples().find(({ path }) => path.includes('audiohook'))!.entries;
 
@@ -38,6 +39,8 @@ for (const version of ['4.1', '5'] as NodeRedVersion[]) {
         },
       });
       editor = await openEditor(nodeRed, chromium.location, flows.find(({ type }) => type === 'es-bulk-out')!.id);
+      // The tab comes when its script has been loaded.
+      await editor.page.waitForFunction(() => RED.sidebar.containsTab('contact-center'));
       await editor.page.evaluate(() => RED.sidebar.show('contact-center'));
     });
 
@@ -60,7 +63,7 @@ for (const version of ['4.1', '5'] as NodeRedVersion[]) {
 
     it('charts what comes in, counts it in the books, and sends it when it is told to', async () => {
       const store = card('Store');
-      const chart = () => store.locator('polyline.contact-live-received').getAttribute('points');
+      const chart = () => store.locator('path.contact-live-received').getAttribute('d');
       const before = await until(async () => (await chart()) ?? undefined, 'a chart');
       await genesys.generate({ count: 40, ratePerSecond: 200 }).done;
       await until(async () => /[1-9]\d* waiting/.test((await store.textContent()) ?? ''), 'documents that wait');
@@ -83,6 +86,13 @@ for (const version of ['4.1', '5'] as NodeRedVersion[]) {
       await store.locator('button[data-action=flush]').click();
       await store.locator('.contact-live-reason', { hasText: 'Check the address' }).waitFor();
       assert.equal(await store.getAttribute('data-status'), 'degraded');
+      for (const theme of version === '5' ? ['light', 'dark'] : ['light']) {
+        await editor.page.evaluate((name) => {
+          document.documentElement.classList.toggle('nr-theme-dark', name === 'dark');
+        }, theme);
+        for (const part of ['name', 'state', 'reason']) await assertReadable(store.locator(`.contact-live-${part}`));
+        await assertReadable(store.locator('figcaption'));
+      }
       await elastic.up();
       await until(async () => (await store.getAttribute('data-status')) === 'healthy', 'the store to be well', 20_000);
     });

@@ -44,6 +44,11 @@ export interface EditorOptions {
   theme?: 'light' | 'dark';
 }
 
+/** A browser without a window, which asks for nothing but what it is told to. */
+export function launchBrowser(executablePath: string): Promise<Browser> {
+  return chromium.launch({ executablePath, args: ARGUMENTS });
+}
+
 /** Opens the editor and waits until it has loaded this node. */
 export async function openEditor(
   nodeRed: NodeRed,
@@ -51,7 +56,7 @@ export async function openEditor(
   waitForNode: string,
   { language = '', theme = 'light' }: EditorOptions = {},
 ): Promise<Editor> {
-  const browser: Browser = await chromium.launch({ executablePath, args: ARGUMENTS });
+  const browser = await launchBrowser(executablePath);
   const page = await browser.newPage({ viewport: { width: 1360, height: 800 } });
   await page.addInitScript(
     (chosen) => {
