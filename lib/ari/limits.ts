@@ -1,5 +1,6 @@
-import { type RateLimiterAbstract, RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
+import type { RateLimiterAbstract } from 'rate-limiter-flexible';
 import { ContactError } from '../core/errors';
+import { rateLimiterFlexible } from '../core/libraries';
 
 /** How many calls are allowed; 0 is no limit. */
 export interface CallLimitOptions {
@@ -38,7 +39,7 @@ export class CallLimits {
         await limit.consume(key);
         taken.push([limit, key]);
       } catch (rejection) {
-        if (!(rejection instanceof RateLimiterRes)) throw rejection;
+        if (!(rejection instanceof rateLimiterFlexible().RateLimiterRes)) throw rejection;
         for (const [each, of] of taken) await each.reward(of);
         // The attempt itself has been counted.
         await limit.reward(key);
@@ -56,5 +57,5 @@ export class CallLimits {
 }
 
 function limiter(points: number, duration: number): RateLimiterAbstract | undefined {
-  return points > 0 ? new RateLimiterMemory({ points, duration }) : undefined;
+  return points > 0 ? new (rateLimiterFlexible().RateLimiterMemory)({ points, duration }) : undefined;
 }

@@ -1,6 +1,7 @@
-import { RateLimiterMemory } from 'rate-limiter-flexible';
+import type { RateLimiterMemory } from 'rate-limiter-flexible';
 import { type Clock, systemClock } from '../core/clock';
 import { ContactError } from '../core/errors';
+import { rateLimiterFlexible } from '../core/libraries';
 import { costOf, type Passwords } from './passwords';
 import type { ApiUser, CallStore } from './store';
 
@@ -34,6 +35,7 @@ export class Login {
   constructor(options: LoginOptions) {
     this.options = { userFailures: 5, addressFailures: 20, lockMs: 900_000, clock: systemClock, ...options };
     const { userFailures, addressFailures, lockMs } = this.options;
+    const { RateLimiterMemory } = rateLimiterFlexible();
     this.byUser = new RateLimiterMemory({ points: userFailures, duration: lockMs / 1_000 });
     this.byAddress = new RateLimiterMemory({ points: addressFailures, duration: lockMs / 1_000 });
   }

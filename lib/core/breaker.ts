@@ -1,4 +1,5 @@
-import { BrokenCircuitError, CircuitState, circuitBreaker, handleWhenResult, type IBreaker } from 'cockatiel';
+import type { CircuitState, IBreaker } from 'cockatiel';
+import { cockatiel } from './libraries';
 
 /** When a breaker opens and for how long. */
 export interface BreakerOptions {
@@ -15,13 +16,6 @@ export interface BreakerOptions {
 /** `half-open` while a probe is on its way. */
 export type BreakerState = 'closed' | 'open' | 'half-open';
 
-const STATES: Record<CircuitState, BreakerState> = {
-  [CircuitState.Closed]: 'closed',
-  [CircuitState.Open]: 'open',
-  [CircuitState.HalfOpen]: 'half-open',
-  [CircuitState.Isolated]: 'open',
-};
-
 /** Stops calls to a remote system that is unwell: opens at a share of failures over time, probes, closes again. */
 export class Breaker {
   private readonly policy;
@@ -29,6 +23,7 @@ export class Breaker {
   private openedAt = 0;
 
   constructor({ threshold = 0.5, windowMs = 60_000, minimumCalls = 10, openMs = 15_000 }: BreakerOptions = {}) {
+    const { circuitBreaker, handleWhenResult } = cockatiel();
     this.openMs = openMs;
     const failed = handleWhenResult((result) => (result as { failed: boolean }).failed);
     const breaker = new FailureShare(threshold, windowMs, minimumCalls);
@@ -39,7 +34,10 @@ export class Breaker {
   }
 
   get state(): BreakerState {
-    return STATES[this.policy.state];
+    const { CircuitState } = cockatiel();
+    const { state } = this.policy;
+    if (state === CircuitState.Closed) return 'closed';
+    return state === CircuitState.HalfOpen ? 'half-open' : 'open';
   }
 
   /** For how long no call will be made, in milliseconds; 0 when one would be. */
@@ -55,7 +53,7 @@ export class Breaker {
     try {
       return await this.policy.execute(make);
     } catch (thrown) {
-      if (thrown instanceof BrokenCircuitError) return undefined;
+      if (thrown instanceof cockatiel().BrokenCircuitError) return undefined;
       throw thrown;
     }
   }
@@ -81,7 +79,7 @@ class FailureShare implements IBreaker {
 
   success(state: CircuitState): void {
     // A probe that succeeds begins a new life: what failed before does not count against it.
-    if (state === CircuitState.HalfOpen) for (const slice of this.slices) slice.number = -1;
+    if (state === cockatiel().CircuitState.HalfOpen) for (const slice of this.slices) slice.number = -1;
     this.count(0);
   }
 

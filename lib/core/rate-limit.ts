@@ -1,7 +1,8 @@
-import { BurstyRateLimiter, RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
+import type { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
 import { abortable } from './abort';
 import { type Clock, delay, systemClock } from './clock';
 import { ContactError } from './errors';
+import { rateLimiterFlexible } from './libraries';
 import { type Pace, paceOf } from './pace';
 
 /** Where several processes count their turns together. */
@@ -210,7 +211,7 @@ interface Counter {
 
 /** All turns of a window can be had at once. */
 class WindowCounter implements Counter {
-  private readonly limiter = new RateLimiterMemory({ points: 1, duration: 1 });
+  private readonly limiter = new (rateLimiterFlexible().RateLimiterMemory)({ points: 1, duration: 1 });
 
   set(turns: number, windowMs: number): void {
     this.limiter.points = turns;
@@ -238,7 +239,7 @@ class EvenCounter implements Counter {
     this.key = shared?.key ?? KEY;
     this.steady = counter('steady', shared);
     this.burst = counter('burst', shared);
-    this.limiter = new BurstyRateLimiter(this.steady, this.burst);
+    this.limiter = new (rateLimiterFlexible().BurstyRateLimiter)(this.steady, this.burst);
   }
 
   set(turns: number, windowMs: number): void {
@@ -272,8 +273,8 @@ class EvenCounter implements Counter {
 }
 
 function counter(name: string, shared: SharedTurns | undefined): RateLimiterMemory | RateLimiterRedis {
-  if (!shared) return new RateLimiterMemory({ points: 1, duration: 1 });
-  return new RateLimiterRedis({
+  if (!shared) return new (rateLimiterFlexible().RateLimiterMemory)({ points: 1, duration: 1 });
+  return new (rateLimiterFlexible().RateLimiterRedis)({
     storeClient: shared.redis,
     keyPrefix: `contact-center:turns:${name}`,
     points: 1,
@@ -287,7 +288,7 @@ function consumeOne(limiter: Limiter, key: string): Promise<number> {
   return limiter.consume(key).then(
     () => 0,
     (rejection: unknown) => {
-      if (rejection instanceof RateLimiterRes) return Math.max(1, rejection.msBeforeNext);
+      if (rejection instanceof rateLimiterFlexible().RateLimiterRes) return Math.max(1, rejection.msBeforeNext);
       throw rejection;
     },
   );

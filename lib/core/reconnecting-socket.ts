@@ -1,7 +1,8 @@
-import { WebSocket } from 'ws';
+import type { WebSocket } from 'ws';
 import { type BackoffOptions, backoffDelayMs } from './backoff';
 import { type Clock, delay, systemClock, type Timer } from './clock';
 import { ContactError, describe, toContactError } from './errors';
+import { ws } from './libraries';
 import { type Logger, silentLogger } from './log';
 
 /** Why a connection is made: at the start, after one was lost, or to take the place of one that still works. */
@@ -78,6 +79,8 @@ export interface ReconnectingSocketOptions {
   logger?: Logger;
 }
 
+/** The `readyState` of a WebSocket that is open, as the HTML standard numbers it. */
+const OPEN = 1;
 /** How long a closing handshake may take; `close()` promises to be done within a second. */
 const CLOSE_WITHIN_MS = 500;
 /** No frame of the systems we speak to comes near this. */
@@ -326,7 +329,7 @@ class Connection {
   }
 
   send(text: string): boolean {
-    if (this.socket?.readyState !== WebSocket.OPEN) return false;
+    if (this.socket?.readyState !== OPEN) return false;
     // What goes wrong comes with the `error` and `close` events.
     this.socket.send(text, () => {});
     return true;
@@ -343,7 +346,7 @@ class Connection {
     if (this.ended) return;
     this.error ??= closedError();
     const timer = this.options.clock.setTimeout(() => this.socket?.terminate(), withinMs);
-    if (this.socket?.readyState === WebSocket.OPEN) this.socket.close(1000);
+    if (this.socket?.readyState === OPEN) this.socket.close(1000);
     else this.socket?.terminate();
     await this.down;
     this.options.clock.clearTimeout(timer);
@@ -353,7 +356,7 @@ class Connection {
     const { clock, onMessage, openTimeoutMs } = this.options;
     const { url, headers = {} } = this.target;
     // Compression would cost ten times the processor time for events of this size.
-    const socket = new WebSocket(url, { headers, perMessageDeflate: false, maxPayload: LARGEST_FRAME_BYTES });
+    const socket = new (ws().WebSocket)(url, { headers, perMessageDeflate: false, maxPayload: LARGEST_FRAME_BYTES });
     const heard = () => {
       this.lastHeardAt = clock.now();
     };
@@ -421,7 +424,7 @@ class Connection {
     if (!ping) return;
     this.pingTimer = clock.setTimeout(() => {
       if (ping.text !== undefined) this.send(ping.text);
-      else if (this.socket?.readyState === WebSocket.OPEN) this.socket.ping();
+      else if (this.socket?.readyState === OPEN) this.socket.ping();
       this.schedulePing();
     }, ping.everyMs);
   }

@@ -1,16 +1,15 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { type NodeRed, PACK_NAME, ROOT, startNodeRed } from '../services/node-red';
 import { requireService } from '../services/requirements';
-import { types } from '../unit/design/checkout';
-import { assertServed } from './served';
+import { read, types } from '../unit/design/checkout';
+import { assertPluginsServed, assertServed } from './served';
 
-/** How the palette manager of Node-RED installs. */
-const AS_THE_PALETTE_DOES = ['--no-audit', '--no-fund', '--omit=dev', '--engine-strict', '--save', '--save-prefix=~'];
+const NEWER = '99.0.0';
 
 describe('the packed package', function () {
   this.timeout(240_000);
@@ -18,18 +17,12 @@ describe('the packed package', function () {
   let folder: string;
   let tarball: string;
   let packed: string[];
-  let nodeRed: NodeRed | undefined;
 
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), 'package-'));
-    const [pack] = JSON.parse(await npm(ROOT, 'pack', '--json', '--pack-destination', folder));
+    const [pack] = JSON.parse(await npm(ROOT, 'pack', '--json', '--ignore-scripts', '--pack-destination', folder));
     tarball = join(folder, pack.filename);
     packed = pack.files.map(({ path }: { path: string }) => path);
-  });
-
-  afterEach(async () => {
-    await nodeRed?.kill();
-    nodeRed = undefined;
   });
 
   after(() => rmSync(folder, { recursive: true, force: true }));
@@ -52,27 +45,103 @@ describe('the packed package', function () {
     );
   });
 
-  it('installs into an empty user directory, and Node-RED loads its nodes at the next start', async () => {
-    const userDir = join(folder, 'installed');
-    nodeRed = await startNodeRed({ userDir, pack: false });
-    await nodeRed.stop();
-    await npm(userDir, 'install', ...AS_THE_PALETTE_DOES, tarball);
-    await nodeRed.restart();
-    await assertServed(nodeRed);
+  describe('in the palette managers of Node-RED 4.1 and 5', () => {
+    requireService('node-red 5');
+    const versions = ['4.1', '5'] as const;
+    const running: NodeRed[] = [];
+    /** The two work side by side: most of it is waiting for the registry. */
+    const inBoth = (step: (nodeRed: NodeRed) => Promise<void>) =>
+      Promise.all(
+        running.map((nodeRed, index) =>
+          step(nodeRed).catch((thrown) => {
+            throw new Error(`Node-RED ${versions[index]}: ${thrown.message}`, { cause: thrown });
+          }),
+        ),
+      );
+
+    before(async () => {
+      running.push(...(await Promise.all(versions.map((version) => startNodeRed({ pack: false, version })))));
+    });
+    after(() => Promise.all(running.map((nodeRed) => nodeRed.stop())));
+
+    it('is installed, and all that belongs to it is there without a restart', () =>
+      inBoth(async (nodeRed) => {
+        const { pid } = nodeRed;
+        const answer = await upload(nodeRed, tarball);
+        assert.equal(answer.status, 200, await answer.text());
+        await assertServed(nodeRed);
+        await assertPluginsServed(nodeRed);
+        assert.equal(nodeRed.pid, pid);
+        assert.ok(dependenciesOf(nodeRed)[PACK_NAME]);
+      }));
+
+    it('weighs what the README says', () =>
+      inBoth(async ({ userDir }) => {
+        const megabytes = sizeOf(join(userDir, 'node_modules')) / 1_000_000;
+        const [, said] = /weighs (\d+) MB/.exec(read('README.md')) ?? [];
+        assert.ok(Math.abs(megabytes / Number(said) - 1) < 0.1, `${megabytes.toFixed(0)} MB, not ${said} MB`);
+      }));
+
+    it('is replaced by a newer version, which runs from the next start on', async () => {
+      const file = await newer();
+      await inBoth(async (nodeRed) => {
+        const answer = await upload(nodeRed, file);
+        assert.equal(answer.status, 200, await answer.text());
+        assert.equal(await moduleOf(nodeRed, 'pending_version'), NEWER);
+        await nodeRed.restart();
+        assert.equal(await moduleOf(nodeRed, 'version'), NEWER);
+        await assertServed(nodeRed);
+      });
+    });
+
+    it('is removed, and nothing of it stays', () =>
+      inBoth(async (nodeRed) => {
+        const answer = await nodeRed.request(`/nodes/${PACK_NAME}`, { method: 'DELETE' });
+        assert.equal(answer.status, 204, await answer.text());
+        for (const path of ['/nodes', '/plugins', '/icons']) {
+          const text = await (await nodeRed.request(path, { headers: { Accept: 'application/json' } })).text();
+          assert.ok(!text.includes(PACK_NAME), `${path} ${text}`);
+        }
+        assert.equal(dependenciesOf(nodeRed)[PACK_NAME], undefined);
+        assert.ok(!existsSync(join(nodeRed.userDir, 'node_modules', PACK_NAME)));
+      }));
   });
 
-  it('installs through the palette manager of a running Node-RED, which loads its nodes at once', async () => {
-    const userDir = join(folder, 'uploaded');
-    nodeRed = await startNodeRed({ userDir, pack: false });
-    const form = new FormData();
-    form.set('tarball', new Blob([readFileSync(tarball)]), basename(tarball));
-    const answer = await nodeRed.request('/nodes', { method: 'POST', body: form });
-    assert.equal(answer.status, 200, await answer.text());
-    await assertServed(nodeRed);
-    const { dependencies } = JSON.parse(readFileSync(join(userDir, 'package.json'), 'utf8'));
-    assert.ok(dependencies[PACK_NAME]);
-  });
+  /** The same package under a higher version, made once. */
+  async function newer(): Promise<string> {
+    const file = join(folder, 'newer.tgz');
+    if (existsSync(file)) return file;
+    await promisify(execFile)('tar', ['-xzf', tarball, '-C', folder]);
+    const manifestFile = join(folder, 'package/package.json');
+    writeFileSync(manifestFile, JSON.stringify({ ...JSON.parse(readFileSync(manifestFile, 'utf8')), version: NEWER }));
+    await promisify(execFile)('tar', ['-czf', file, '-C', folder, 'package']);
+    return file;
+  }
 });
+
+/** What the palette manager does with a file. */
+function upload(nodeRed: NodeRed, file: string): Promise<Response> {
+  const form = new FormData();
+  form.set('tarball', new Blob([readFileSync(file)]), basename(file));
+  return nodeRed.request('/nodes', { method: 'POST', body: form });
+}
+
+/** A fact about the pack that Node-RED shows in its palette manager. */
+async function moduleOf(nodeRed: NodeRed, fact: 'version' | 'pending_version'): Promise<string | undefined> {
+  const answer = await nodeRed.request(`/nodes/${PACK_NAME}`, { headers: { Accept: 'application/json' } });
+  return ((await answer.json()) as Record<string, string>)[fact];
+}
+
+function dependenciesOf({ userDir }: NodeRed): Record<string, string> {
+  return JSON.parse(readFileSync(join(userDir, 'package.json'), 'utf8')).dependencies ?? {};
+}
+
+/** The size of all files below a folder, in bytes. */
+function sizeOf(folder: string): number {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0);
+}
 
 /** What an npm command prints. It does not see that npm itself has started the tests. */
 async function npm(cwd: string, ...args: string[]): Promise<string> {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type NodeRed, PACK_NAME } from '../services/node-red';
-import { read, types } from '../unit/design/checkout';
+import { filesBelow, manifest, read, types } from '../unit/design/checkout';
 import { readEditorHtml } from '../unit/design/editor-html';
 import { readAllExamples } from '../unit/design/examples';
 
@@ -45,6 +45,19 @@ export async function assertServed(nodeRed: NodeRed): Promise<void> {
     const name = path.replace(/^examples\/|\.json$/g, '');
     const served = await json(nodeRed, `/library/examples/flows/${PACK_NAME}/${encodeURIComponent(name)}`);
     assert.deepEqual(served, entries, name);
+  }
+}
+
+/** Checks that a Node-RED gives the editor what the pack adds to it besides nodes, and the files for that. */
+export async function assertPluginsServed(nodeRed: NodeRed): Promise<void> {
+  const html = await (await nodeRed.request('/plugins', { headers: { Accept: 'text/html' } })).text();
+  for (const plugin of Object.keys(manifest['node-red'].plugins ?? {})) {
+    assert.ok(html.includes(`registerPlugin('${plugin}'`), `the plugin ${plugin}`);
+  }
+  for (const path of filesBelow('resources', '')) {
+    const answer = await nodeRed.request(`/${path.replace('resources', `resources/${PACK_NAME}`)}`);
+    assert.equal(answer.status, 200, path);
+    await answer.text();
   }
 }
 

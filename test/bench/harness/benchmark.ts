@@ -39,11 +39,14 @@ export interface Target {
   contender: string;
   /**
    * The contender it is held against, round by round: the figure is the ratio of the two then, or how much longer it
-   * takes for a latency.
+   * takes for a latency, and how much more it holds for memory.
    */
   against?: string;
-  /** `rate`: items a second. `cpu`: CPU microseconds an item. `p50`, `p95`: milliseconds for an item. `calls`: those of an item. */
-  figure: 'rate' | 'cpu' | 'p50' | 'p95' | 'calls';
+  /**
+   * `rate`: items a second. `cpu`: CPU microseconds an item. `p50`, `p95`: milliseconds for an item. `calls`: those of an item.
+   * `memory`: the highest resident set, in megabytes.
+   */
+  figure: 'rate' | 'cpu' | 'p50' | 'p95' | 'calls' | 'memory';
   atLeast?: number;
   atMost?: number;
 }

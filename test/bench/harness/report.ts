@@ -7,9 +7,10 @@ const FIGURES: Record<Target['figure'], (item: string) => string> = {
   p50: () => 'p50 ms',
   p95: () => 'p95 ms',
   calls: (item) => `calls/${item}`,
+  memory: () => 'RSS MB',
 };
 
-const DIGITS: Record<Target['figure'], number> = { rate: 0, cpu: 1, p50: 2, p95: 2, calls: 2 };
+const DIGITS: Record<Target['figure'], number> = { rate: 0, cpu: 1, p50: 2, p95: 2, calls: 2, memory: 1 };
 
 /** What every contender took, round by round. */
 export type Rounds = ReadonlyMap<string, readonly Measurement[]>;

@@ -33,15 +33,16 @@ const FIGURES = {
   p50: ({ latencyMs }: Measurement) => latencyMs?.p50 ?? Number.NaN,
   p95: ({ latencyMs }: Measurement) => latencyMs?.p95 ?? Number.NaN,
   calls: ({ calls, items }: Measurement) => (calls ?? Number.NaN) / items,
+  memory: ({ rssBytes }: Measurement) => rssBytes / 1_000_000,
 };
 
-/** Whether a figure is a time, so that two of them are subtracted and not divided. */
-export function isLatency(figure: Target['figure']): boolean {
-  return figure === 'p50' || figure === 'p95';
+/** Whether a figure is a time or a size, so that two of them are subtracted and not divided. */
+export function isDifference(figure: Target['figure']): boolean {
+  return figure === 'p50' || figure === 'p95' || figure === 'memory';
 }
 
 /**
- * A figure over the rounds; with `against` the ratio (of latencies the difference) of the two that ran in the same
+ * A figure over the rounds; with `against` the ratio (of latencies and memory the difference) of the two that ran in the same
  * round, so that whatever slowed the machine down for a while has slowed down both.
  */
 export function compare(
@@ -53,7 +54,7 @@ export function compare(
   if (!against) return spread(measured.map(take));
   if (against.length !== measured.length) throw new Error('The two have run in different numbers of rounds.');
   const both = measured.map((each, round) => [take(each), take(against[round] as Measurement)] as const);
-  return spread(both.map(([one, other]) => (isLatency(figure) ? one - other : one / other)));
+  return spread(both.map(([one, other]) => (isDifference(figure) ? one - other : one / other)));
 }
 
 /** Whether a figure is what was wanted. */

@@ -1,0 +1,22 @@
+/**
+ * Libraries that several files use and that are loaded when the first of them works: the start of Node-RED waits for the
+ * code of every node that is installed, whether a flow uses it or not.
+ */
+export const cockatiel = lazily(() => require('cockatiel') as typeof import('cockatiel'));
+
+/** See above. */
+export const rateLimiterFlexible = lazily(
+  () => require('rate-limiter-flexible') as typeof import('rate-limiter-flexible'),
+);
+
+/** See above. */
+export const ws = lazily(() => require('ws') as typeof import('ws'));
+
+/** Loads something when it is first asked for, and once. */
+function lazily<Loaded extends object>(load: () => Loaded): () => Loaded {
+  let loaded: Loaded | undefined;
+  return () => {
+    loaded ??= load();
+    return loaded;
+  };
+}
