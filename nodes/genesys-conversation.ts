@@ -1,4 +1,5 @@
 import type { NodeMessage, NodeMessageInFlow } from 'node-red';
+import { sharedAbort } from '../lib/core/abort';
 import { Books } from '../lib/core/books';
 import { settleDelivery } from '../lib/core/deliveries';
 import { ContactError, messageError, toContactError } from '../lib/core/errors';
@@ -35,7 +36,7 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
     status.set('not-configured', { reason: problem.message });
     logger.error(problem.message, { code: problem.code });
   }
-  const stopping = new AbortController();
+  const stopping = sharedAbort();
   const running = new Set<Promise<unknown>>();
   const leave = (config.ok && config.value.store?.state?.hold()) || (() => {});
 

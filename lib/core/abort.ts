@@ -1,4 +1,12 @@
+import { setMaxListeners } from 'node:events';
 import { ContactError } from './errors';
+
+/** An `AbortController` for many at once: each listens for as long as it is under way, which is no leak, however many. */
+export function sharedAbort(): AbortController {
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
+  return controller;
+}
 
 /**
  * `promise`, but rejected with `CLOSED` as soon as `signal` is aborted: who has given up does not wait for what others

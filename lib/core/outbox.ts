@@ -1,5 +1,4 @@
-import { setMaxListeners } from 'node:events';
-import { abortable } from './abort';
+import { abortable, sharedAbort } from './abort';
 import { type BackoffOptions, backoffDelayMs } from './backoff';
 import { Books, type BooksSnapshot } from './books';
 import { Breaker, type BreakerOptions, type BreakerState } from './breaker';
@@ -95,9 +94,9 @@ export class Outbox<Context> {
   private readonly breaker: Breaker;
   private readonly clock: Clock;
   /** Tells the sender to come to an end. */
-  private readonly abort = new AbortController();
+  private readonly abort = sharedAbort();
   /** Ends the wait for a sender that does not. */
-  private readonly abandon = new AbortController();
+  private readonly abandon = sharedAbort();
   /** Batches on their way. */
   private readonly sending = new Set<Promise<void>>();
   /** Whole batches that failed in a row; then, and while the breaker is not closed, a single one is on its way. */
@@ -122,8 +121,6 @@ export class Outbox<Context> {
     const { spool, inherited = [] } = options;
     this.clock = options.clock ?? systemClock;
     this.breaker = new Breaker(options.breaker);
-    // Each batch on its way listens, more than once.
-    setMaxListeners(0, this.abort.signal, this.abandon.signal);
     this.books.restore(spool.earlier ?? { delivered: 0, duplicate: 0, rejected: 0, dropped: 0 }, spool.count);
     spool.owner = {
       stored: (entry) => this.stored(entry),

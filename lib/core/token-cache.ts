@@ -1,3 +1,4 @@
+import { sharedAbort } from './abort';
 import { type BackoffOptions, backoffDelayMs } from './backoff';
 import { type Clock, systemClock, type Timer } from './clock';
 import { ContactError, describe, toContactError } from './errors';
@@ -65,7 +66,7 @@ export class TokenCache {
   private readonly options: Required<TokenCacheOptions>;
   private readonly listeners = new Set<(token: AccessToken) => void>();
   private readonly failureListeners = new Set<(error: ContactError) => void>();
-  private readonly stopping = new AbortController();
+  private readonly stopping = sharedAbort();
   private token: AccessToken | undefined;
   private pending: Promise<AccessToken> | undefined;
   private failure: { error: ContactError; until: number } | undefined;

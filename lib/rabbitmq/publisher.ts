@@ -1,3 +1,4 @@
+import { sharedAbort } from '../core/abort';
 import { ContactError } from '../core/errors';
 import type { Verdict } from '../core/verdicts';
 import type { AmqpChannel } from './amqp';
@@ -25,7 +26,7 @@ export class Publisher implements ChannelUser {
   readonly topology: Topology;
   readonly purpose: string;
   private readonly seat: Seat;
-  private readonly stopping = new AbortController();
+  private readonly stopping = sharedAbort();
   private window: ConfirmWindow | undefined;
   /** Who waits for a channel, by the number of their batch. */
   private readonly waiting = new Map<number, () => void>();

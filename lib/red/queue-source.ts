@@ -1,4 +1,5 @@
 import type { NodeMessage } from 'node-red';
+import { sharedAbort } from '../core/abort';
 import { settleDelivery } from '../core/deliveries';
 import { ContactError, toContactError } from '../core/errors';
 import type { LiveFigures } from '../monitor/figures';
@@ -113,7 +114,7 @@ function start<const Own extends Record<string, Field<unknown>>>(
   status.set('connecting', { text: 'starting' });
   const leave = connection.onState(show);
 
-  const stopping = new AbortController();
+  const stopping = sharedAbort();
   let isReplaying = false;
   const bringBack = async (options: Omit<ReplayOptions, 'signal'>): Promise<ReplayReport> => {
     if (isReplaying) throw new ContactError('BUSY', { attempted: 'replay', answer: 'another replay is under way' });

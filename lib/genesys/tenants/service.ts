@@ -1,3 +1,4 @@
+import { sharedAbort } from '../../core/abort';
 import { type Clock, systemClock } from '../../core/clock';
 import { ContactError, toContactError } from '../../core/errors';
 import type { HttpAnswer, HttpClient } from '../../core/http';
@@ -52,7 +53,7 @@ export class ServiceDirectory implements TenantDirectory {
   private readonly options: Required<Omit<ServiceDirectoryOptions, 'token'>> & { token: string | undefined };
   private readonly known = new Map<string, Known>();
   private readonly listeners = new Set<() => void>();
-  private readonly stopping = new AbortController();
+  private readonly stopping = sharedAbort();
   private problemNow: string | undefined;
 
   constructor({ token, ...options }: ServiceDirectoryOptions) {
