@@ -10,6 +10,7 @@ interface Command {
 
 const COMMANDS: Record<string, () => Command> = {
   flows: () => require('./flows') as Command,
+  migrate: () => require('./migrate') as Command,
   user: () => require('./user') as Command,
   'zoho-token': () => require('./zoho-token') as Command,
 };

@@ -7,7 +7,7 @@ import { environmentNames, readExamples } from '../design/examples';
 const FILES = filesBelow('deploy/env', '.env.example');
 
 describe('the examples of an environment', () => {
-  it('are what test/commands/environment.ts makes of the README and the flows', () => {
+  it('are what test/commands/documents.ts makes of the README and the flows', () => {
     const expected = environmentFiles();
     assert.deepEqual(FILES, Object.keys(expected).sort());
     for (const path of FILES) assert.equal(read(path), expected[path], path);
