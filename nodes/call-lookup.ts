@@ -39,7 +39,7 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
   if (!calls) {
     status.set('not-configured', unready ? { reason: unready.message } : {});
     if (!config.ok) nodeLogger(RED, node).error(config.error.message, { code: config.error.code });
-  }
+  } else status.set('idle');
 
   /** What the message asks for. */
   const answer = async (message: NodeMessageInFlow): Promise<unknown> => {

@@ -19,7 +19,8 @@ export default function contactSettle(RED: Red): void {
     const counts = { acknowledge: 0, retry: 0, 'dead-letter': 0, nothing: 0 };
     const status = new Status(RED, node, { details: () => ({ settled: { ...counts } }) });
     const config = readConfig(RED, node, definition, FIELDS);
-    if (!config.ok) {
+    if (config.ok) status.set('idle');
+    else {
       status.set('not-configured', { reason: config.error.message });
       nodeLogger(RED, node).error(config.error.message, { code: config.error.code });
     }

@@ -35,7 +35,7 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
   if (problem) {
     status.set('not-configured', { reason: problem.message });
     logger.error(problem.message, { code: problem.code });
-  }
+  } else status.set('idle');
   const stopping = sharedAbort();
   const running = new Set<Promise<unknown>>();
   const leave = (config.ok && config.value.store?.state?.hold()) || (() => {});
