@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import type { Client, ClientOptions } from '@elastic/elasticsearch';
+import { readPem } from '../core/certificate';
 import { ContactError, describe, toContactError } from '../core/errors';
 import { registerSecret } from '../core/redaction';
 import { tracing } from '../core/trace';
@@ -120,7 +120,7 @@ export class ElasticConnection {
         ...(cloudId ? { cloud: { id: cloudId } } : { nodes: [...nodes] }),
         ...(auth ? { auth: readAuth(auth) } : {}),
         tls: {
-          ...(certificateFile ? { ca: readCertificate(certificateFile) } : {}),
+          ...(certificateFile ? { ca: readPem(certificateFile) } : {}),
           rejectUnauthorized: verifyCertificate,
         },
         requestTimeout: requestTimeoutMs,
@@ -170,18 +170,6 @@ function retryAfter(header: string | undefined): { retryAfterMs?: number } {
   if (header && Number.isFinite(seconds)) return { retryAfterMs: seconds * 1_000 };
   const until = header ? Date.parse(header) - Date.now() : Number.NaN;
   return Number.isFinite(until) && until > 0 ? { retryAfterMs: until } : {};
-}
-
-function readCertificate(path: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch (thrown) {
-    throw new ContactError('CONFIGURATION', {
-      attempted: 'read the certificate file',
-      target: path,
-      answer: describe(thrown),
-    });
-  }
 }
 
 function withoutUser(address: string): string {

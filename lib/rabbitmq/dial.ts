@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
-import { readFileSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import type { ChannelModel } from 'amqplib';
+import { readPem } from '../core/certificate';
 import { ContactError, describe } from '../core/errors';
 import { type BrokerAddress, shownAddress } from './address';
 import type { AmqpChannel, AmqpLink } from './amqp';
@@ -118,16 +118,4 @@ function tlsOptions(options: DialOptions): Record<string, unknown> {
     ...(clientCertificateFile ? { cert: readPem(clientCertificateFile) } : {}),
     ...(clientKeyFile ? { key: readPem(clientKeyFile) } : {}),
   };
-}
-
-function readPem(path: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch (thrown) {
-    throw new ContactError('CONFIGURATION', {
-      attempted: 'read the certificate file',
-      target: path,
-      answer: describe(thrown),
-    });
-  }
 }

@@ -1,7 +1,6 @@
 import { connect as connectTcp, type Socket } from 'node:net';
-import { ContactError, describe } from '../../core/errors';
 import type { Verdict } from '../../core/verdicts';
-import type { GelfAddress, GelfTransport } from './transport';
+import { type GelfAddress, type GelfTransport, notTaken } from './transport';
 
 const CONNECT_WITHIN_MS = 10_000;
 /** A receiver that takes nothing for so long is given up. */
@@ -23,14 +22,7 @@ export class GelfTcp implements GelfTransport {
       return { kind: 'delivered' };
     } catch (thrown) {
       await this.close();
-      const { host, port } = this.address;
-      const answer = describe(thrown);
-      const error = new ContactError('UNREACHABLE', {
-        attempted: 'send to Graylog',
-        target: `${host}:${port}`,
-        answer,
-      });
-      return { kind: 'busy', fault: 'failure', error };
+      return notTaken(this.address, thrown);
     }
   }
 

@@ -1,3 +1,4 @@
+import { ContactError, describe } from '../../core/errors';
 import type { Verdict } from '../../core/verdicts';
 
 /** Where a Graylog input listens. */
@@ -11,4 +12,10 @@ export interface GelfTransport {
   /** Sends messages and says what became of each, or of all. Never throws. */
   send(messages: readonly string[], signal: AbortSignal): Promise<Verdict | Verdict[]>;
   close(): Promise<void>;
+}
+
+/** The verdict when the network has not taken what was to be sent. */
+export function notTaken({ host, port }: GelfAddress, thrown: unknown): Verdict {
+  const facts = { attempted: 'send to Graylog', target: `${host}:${port}`, answer: describe(thrown) };
+  return { kind: 'busy', fault: 'failure', error: new ContactError('UNREACHABLE', facts) };
 }

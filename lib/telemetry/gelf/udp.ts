@@ -1,9 +1,9 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
-import { ContactError, describe } from '../../core/errors';
+import { ContactError } from '../../core/errors';
 import type { Verdict } from '../../core/verdicts';
 import { datagrams } from './chunks';
-import type { GelfAddress, GelfTransport } from './transport';
+import { type GelfAddress, type GelfTransport, notTaken } from './transport';
 
 /** The address of the host is looked up again after so long. */
 const RENEW_AFTER_MS = 60_000;
@@ -23,14 +23,7 @@ export class GelfUdp implements GelfTransport {
       return verdicts;
     } catch (thrown) {
       await this.close();
-      const { host, port } = this.address;
-      const answer = describe(thrown);
-      const error = new ContactError('UNREACHABLE', {
-        attempted: 'send to Graylog',
-        target: `${host}:${port}`,
-        answer,
-      });
-      return { kind: 'busy', fault: 'failure', error };
+      return notTaken(this.address, thrown);
     }
   }
 

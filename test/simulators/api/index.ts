@@ -1,5 +1,6 @@
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { Waiters } from '../waiters';
 
 /** A request as a route sees it. */
 export interface ApiRequest {
@@ -99,7 +100,7 @@ export class SimulatedApi {
   inFlight = 0;
   private readonly routes: (ApiRoute & { pattern: RegExp })[] = [];
   private faults: { rule: FaultRule; hits: number; seen: number; remove(): void }[] = [];
-  private readonly waiting = new Set<() => void>();
+  private readonly waiters = new Waiters();
   private readonly sockets = new Set<Socket>();
   private readonly timers = new Set<NodeJS.Timeout>();
   private readonly server = createServer((request, response) => void this.serve(request, response));
@@ -159,26 +160,13 @@ export class SimulatedApi {
   }
 
   /** Resolves as soon as `condition` holds, which is looked at after each request. */
-  until(condition: () => boolean, what = String(condition), withinMs = 10_000): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const look = () => {
-        if (!condition()) return;
-        clearTimeout(timer);
-        this.waiting.delete(look);
-        resolve();
-      };
-      const timer = setTimeout(() => {
-        this.waiting.delete(look);
-        reject(new Error(`Not within ${withinMs} ms: ${what}`));
-      }, withinMs);
-      this.waiting.add(look);
-      look();
-    });
+  until(condition: () => boolean, what?: string, withinMs?: number): Promise<void> {
+    return this.waiters.until(condition, what, withinMs);
   }
 
   /** Tells those who wait that something is different now. */
   changed(): void {
-    for (const look of [...this.waiting]) look();
+    this.waiters.changed();
   }
 
   listen(port = 0): Promise<void> {

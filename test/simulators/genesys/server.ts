@@ -8,6 +8,7 @@ import {
 } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { Waiters } from '../waiters';
 import { type Answer, badRequest, errorAnswer, genericError, missingPermissions, PlatformError } from './answers';
 import { type FaultAnswer, Faults, faultAnswer, gatewayPage } from './faults';
 import type { AccessToken } from './oauth';
@@ -89,7 +90,7 @@ export class SimulatorServer {
   };
   private readonly routes: (Route & { pattern: RegExp })[] = [];
   private readonly mounts: { prefix: string; handle: Route['handle'] }[] = [];
-  private readonly waiting = new Set<() => void>();
+  private readonly waiters = new Waiters();
   private readonly http = createServer((request, response) => void this.serve(request, response));
   private readonly sockets = new Set<Socket>();
   private closed: Promise<void> | undefined;
@@ -150,25 +151,12 @@ export class SimulatorServer {
 
   /** Tell those who wait in `until` that something is different now. */
   changed(): void {
-    for (const look of this.waiting) look();
+    this.waiters.changed();
   }
 
   /** Resolve as soon as `condition` holds; it is looked at after each request, socket and subscription change. */
   until(condition: () => boolean, timeoutMs: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const look = () => {
-        if (!condition()) return;
-        clearTimeout(timer);
-        this.waiting.delete(look);
-        resolve();
-      };
-      const timer = setTimeout(() => {
-        this.waiting.delete(look);
-        reject(new Error(`Not within ${timeoutMs} ms: ${condition}`));
-      }, timeoutMs);
-      this.waiting.add(look);
-      look();
-    });
+    return this.waiters.until(condition, String(condition), timeoutMs);
   }
 
   private find(method: string, path: string) {
