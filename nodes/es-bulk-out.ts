@@ -9,7 +9,7 @@ import { onClose, onInputDeferred } from '../lib/red/input';
 import { IntakeMessage } from '../lib/red/intake';
 import type { Definition, Red, RuntimeNode } from '../lib/red/node';
 import { registerNode } from '../lib/red/register';
-import { type FailedMessage, refuseMessages, Sink, sinkReport } from '../lib/red/sink';
+import { type FailedMessage, refuseMessages, SETTLE, Sink, sinkReport } from '../lib/red/sink';
 import { Status } from '../lib/red/status';
 import { traceOf } from '../lib/red/tracing';
 import type { EsConnectionNode } from './es-connection';
@@ -33,7 +33,7 @@ const FIELDS = {
   bufferDocuments: integer({ default: 100_000, min: 1, max: 100_000_000 }),
   bufferBytes: integer({ default: 100_000_000, min: 1, max: 1_000_000_000_000 }),
   overflow: choice(['refuse', 'drop-oldest', 'drop-newest'], { default: 'refuse' }),
-  settle: boolean({ default: true }),
+  settle: SETTLE,
 };
 
 type Config = Values<typeof FIELDS>;
@@ -57,8 +57,7 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
     sink.show(status);
     takeIn(node, sink, config.value);
   } catch (thrown) {
-    const settling = readConfig(RED, node, definition, { settle: FIELDS.settle });
-    refuseMessages(node, status.cannotStart(thrown), settling.ok && settling.value.settle, failedMessage);
+    refuseMessages(RED, node, definition, status.cannotStart(thrown), failedMessage);
   }
 }
 

@@ -6,7 +6,7 @@ import { MessageSender } from '../lib/genesys/messaging/sender';
 import { senderFigures, senderMetrics, sendSeconds } from '../lib/genesys/messaging/sender-metrics';
 import { shownSender } from '../lib/genesys/messaging/sender-state';
 import { StatusTracker } from '../lib/genesys/messaging/tracker';
-import { boolean, configNode, number, optionalConfigNode, readConfig, text, type Values } from '../lib/red/config';
+import { configNode, number, optionalConfigNode, readConfig, text, type Values } from '../lib/red/config';
 import { onClose } from '../lib/red/input';
 import { nodeLogger } from '../lib/red/logger';
 import { MessageSink } from '../lib/red/message-sink';
@@ -17,7 +17,7 @@ import { processIdOf } from '../lib/red/process-id';
 import type { BrokerNode } from '../lib/red/queue-settings';
 import { registerNode } from '../lib/red/register';
 import { SENDER_FIELDS, senderSettings } from '../lib/red/sender-settings';
-import { refuseMessages } from '../lib/red/sink';
+import { refuseMessages, SETTLE } from '../lib/red/sink';
 import { Status } from '../lib/red/status';
 import type { ContactStoreNode } from './contact-store';
 import type { GenesysTenantsNode } from './genesys-tenants';
@@ -28,7 +28,7 @@ const FIELDS = {
   broker: optionalConfigNode<BrokerNode>('contact-broker'),
   statusExchange: text({ default: 'genesys.status' }),
   rememberHours: number({ default: 168, min: 1, max: 8_760 }),
-  settle: boolean({ default: true }),
+  settle: SETTLE,
   ...SENDER_FIELDS,
 };
 
@@ -62,12 +62,8 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
   const config = readConfig(RED, node, definition, FIELDS);
   const problem = config.ok ? problemOf(config.value) : config.error;
   if (!config.ok || problem) {
-    const error = problem as ContactError;
-    status.set('not-configured', { reason: error.message });
-    logger.error(error.message, { code: error.code });
-    // What cannot be sent now is better off in its queue, unless the flow settles it.
-    const settles = config.ok ? config.value.settle : String(definition['settle']) !== 'false';
-    refuseMessages(node, error, settles, ({ context }) => context?.message ?? {});
+    // What cannot be sent now is better off in its queue.
+    refuseMessages(RED, node, definition, status.cannotStart(problem), ({ context }) => context?.message ?? {});
     return;
   }
   const { tenants, store, broker, settle, statusExchange } = config.value;

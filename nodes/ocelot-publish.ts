@@ -3,14 +3,14 @@ import { ContactError, toContactError } from '../lib/core/errors';
 import { EVENTS_EXCHANGE, InvalidEvent, makeEvent, type OcelotEvent, routingKeyOf } from '../lib/ocelot/event';
 import type { BrokerConnection } from '../lib/rabbitmq/connection';
 import { encodeRequest, type PublishRequest, traceHeaders } from '../lib/rabbitmq/publish-request';
-import { boolean, choice, configNode, integer, readConfig, text, type Values } from '../lib/red/config';
+import { choice, configNode, integer, readConfig, text, type Values } from '../lib/red/config';
 import { EventIntake, openEventSink, publishedMessage } from '../lib/red/event-sink';
 import { onInputDeferred } from '../lib/red/input';
 import { IntakeMessage } from '../lib/red/intake';
 import type { Definition, Red, RuntimeNode } from '../lib/red/node';
 import type { BrokerNode } from '../lib/red/queue-settings';
 import { registerNode } from '../lib/red/register';
-import { refuseMessages, type Sink, sinkReport } from '../lib/red/sink';
+import { refuseMessages, SETTLE, type Sink, sinkReport } from '../lib/red/sink';
 import { Status } from '../lib/red/status';
 
 const FIELDS = {
@@ -25,7 +25,7 @@ const FIELDS = {
   bufferEvents: integer({ default: 100_000, min: 1, max: 100_000_000 }),
   bufferBytes: integer({ default: 100_000_000, min: 1, max: 1_000_000_000_000 }),
   overflow: choice(['refuse', 'drop-oldest', 'drop-newest'], { default: 'refuse' }),
-  settle: boolean({ default: true }),
+  settle: SETTLE,
 };
 
 type Config = Values<typeof FIELDS>;
@@ -59,7 +59,7 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
     sink.show(status);
     takeIn(node, sink, config.value);
   } catch (thrown) {
-    refuseMessages(node, status.cannotStart(thrown), config.ok && config.value.settle, publishedMessage);
+    refuseMessages(RED, node, definition, status.cannotStart(thrown), publishedMessage);
   }
 }
 

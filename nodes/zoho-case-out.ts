@@ -10,7 +10,7 @@ import { nodeLogger } from '../lib/red/logger';
 import { type Definition, findConfigNode, offered, type Red, type RuntimeNode } from '../lib/red/node';
 import { processIdOf } from '../lib/red/process-id';
 import { registerNode } from '../lib/red/register';
-import { type FailedMessage, refuseMessages, Sink, sinkReport } from '../lib/red/sink';
+import { type FailedMessage, refuseMessages, SETTLE, Sink, sinkReport } from '../lib/red/sink';
 import { Status } from '../lib/red/status';
 import { DEFAULT_FIELDS, isFieldMapping } from '../lib/zoho/case-settings';
 import { CaseWriter } from '../lib/zoho/case-writer';
@@ -37,7 +37,7 @@ const FIELDS = {
   uniqueField: choice(['auto', 'yes', 'no'], { default: 'auto' }),
   concurrency: integer({ default: 4, min: 1, max: 20 }),
   bufferConversations: integer({ default: 1_000, min: 1, max: 100_000 }),
-  settle: boolean({ default: true }),
+  settle: SETTLE,
 };
 
 type Config = Values<typeof FIELDS>;
@@ -75,8 +75,7 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
     sink.show(status);
     takeIn(node, sink, config.value.settle, counters);
   } catch (thrown) {
-    const settling = readConfig(RED, node, definition, { settle: FIELDS.settle });
-    refuseMessages(node, status.cannotStart(thrown), settling.ok && settling.value.settle, failedMessage);
+    refuseMessages(RED, node, definition, status.cannotStart(thrown), failedMessage);
   }
 }
 

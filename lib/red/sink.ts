@@ -11,13 +11,17 @@ import { type Entry, MemorySpool, type Spool } from '../core/spool';
 import { tracing } from '../core/trace';
 import type { Verdict } from '../core/verdicts';
 import { Histogram } from '../monitor/histogram';
+import { boolean, readConfig } from './config';
 import { guard, onClose, onInputDeferred } from './input';
 import type { IntakeMessage } from './intake';
 import { nodeLogger } from './logger';
-import type { Red, RuntimeNode } from './node';
+import type { Definition, Red, RuntimeNode } from './node';
 import { type Obstacle, OutboxStatus, outboxReport } from './outbox-status';
 import type { Status, StatusSources } from './status';
 import { sendTraced } from './tracing';
+
+/** The field of every node with a sink: whether the deliveries of its messages are the sink's to settle. */
+export const SETTLE = boolean({ default: true });
 
 /** What leaves by the failure output for something that waited; the sink adds `error`. */
 export type FailedMessage = (entry: Entry<IntakeMessage>) => object;
@@ -196,10 +200,18 @@ export function sinkReport(sink: () => Sink | undefined): StatusSources {
 
 /**
  * Lets a sink that cannot work send every message out of its second output. The delivery goes back to its source, for
- * when the sink works again; `settle` says whether it is the sink's to settle. What the node's last instance handed over
- * waits for the next.
+ * when the sink works again, if it is the sink's to settle. What the node's last instance handed over waits for the next.
  */
-export function refuseMessages(node: RuntimeNode, error: ContactError, settle: boolean, failed: FailedMessage): void {
+export function refuseMessages(
+  RED: Red,
+  node: RuntimeNode,
+  definition: Definition,
+  error: ContactError,
+  failed: FailedMessage,
+): void {
+  // Whatever else is wrong with the configuration.
+  const read = readConfig(RED, node, definition, { settle: SETTLE });
+  const settle = read.ok && read.value.settle;
   onInputDeferred(node, (message, _send, done) => {
     sendFailed(node, message, error, 0);
     if (settle) settleDelivery(message, { kind: 'retry', error });
