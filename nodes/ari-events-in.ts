@@ -7,10 +7,13 @@ import { Callbacks } from '../lib/calls/callbacks';
 import { ContactError } from '../lib/core/errors';
 import { showAri } from '../lib/red/ari-status';
 import { boolean, configNode, list, readConfig, secret, url } from '../lib/red/config';
+import { whenFlowsStarted } from '../lib/red/flows-started';
+import { HeldMessages } from '../lib/red/held-messages';
 import { guard, onClose } from '../lib/red/input';
 import { nodeLogger } from '../lib/red/logger';
 import type { Definition, Red, RuntimeNode } from '../lib/red/node';
 import { outboxReport } from '../lib/red/outbox-status';
+import { pauseActions } from '../lib/red/pause';
 import { registerNode } from '../lib/red/register';
 import { Status } from '../lib/red/status';
 import { withTrace } from '../lib/red/tracing';
@@ -34,13 +37,16 @@ export default function ariEventsIn(RED: Red): void {
 function start(RED: Red, node: RuntimeNode, definition: Definition): void {
   const logger = nodeLogger(RED, node);
   let callbacks: Callbacks | undefined;
+  let held: HeldMessages | undefined;
   let sent = 0;
   const { books, details } = outboxReport(() => (callbacks ? [callbacks.queue] : []));
   const hasCallbacks =
     typeof definition['callbackUrl'] === 'string' && /^https?:/.test(definition['callbackUrl'] as string);
   const status = new Status(RED, node, {
-    details: () => ({ sent, ...(callbacks ? { callbacks: details?.() } : {}) }),
+    details: () => ({ sent, held: held?.count ?? 0, ...(callbacks ? { callbacks: details?.() } : {}) }),
     ...(hasCallbacks && books ? { books } : {}),
+    live: () => ({ received: sent + (held?.count ?? 0), done: sent, waiting: held?.count ?? 0 }),
+    actions: () => pauseActions(held),
   });
   const config = readConfig(RED, node, definition, FIELDS);
   const unknown = config.ok
@@ -62,11 +68,11 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
   }
   const { statuses, raw, callbackUrl, callbackSecret } = config.value;
   if (callbackUrl !== undefined) {
-    const { userDir } = RED.settings;
+    const folder = spoolOf(RED, node);
     callbacks = new Callbacks({
       url: callbackUrl,
       secret: callbackSecret,
-      ...(userDir ? { folder: join(userDir, 'contact-center', 'spool', node.id) } : {}),
+      ...(folder ? { folder } : {}),
       onState: ({ error }) => {
         if (error) logger.warn(error.message, { code: error.code });
       },
@@ -74,31 +80,45 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
     });
   }
 
+  const show = () => {
+    if (waiting.isPaused) status.set('paused', { text: 'held-back', values: { count: waiting.count } });
+    else showAri(status, connection.state);
+  };
+  const waiting = new HeldMessages({
+    folder: spoolOf(RED, node, 'held'),
+    send: guard(node, (message: NodeMessage) => {
+      sent += 1;
+      node.send(message);
+    }),
+    onChange: guard(node, show),
+    logger,
+  });
+  held = waiting;
   const tell = guard(node, (update: CallUpdate) => {
     const { call, transitions } = update;
     if (call.app !== connection.desk.owner) return;
     callbacks?.take(update);
     if (statuses.length > 0 && !statuses.includes(call.status)) return;
-    sent += 1;
     const { callId, correlationId, version: eventNumber } = call;
     const payload = { ...callBody(call), transitions: transitionsBody(transitions) };
-    const message = { topic: call.status, payload, callId, correlationId, eventNumber };
-    node.send(withTrace(node, message) as NodeMessage);
+    waiting.take(withTrace(node, { topic: call.status, payload, callId, correlationId, eventNumber }));
   });
   const ends = [
     calls.book.onUpdate(tell),
-    connection.onState((state) => showAri(status, state)),
+    connection.onState(show),
     ...(raw
-      ? [
-          connection.onEvent(
-            guard(node, (event) => node.send({ topic: `ari/${event.type}`, payload: event.raw } as NodeMessage)),
-          ),
-        ]
+      ? [connection.onEvent(guard(node, (event) => waiting.take({ topic: `ari/${event.type}`, payload: event.raw })))]
       : []),
   ];
-  showAri(status, connection.state);
+  whenFlowsStarted(RED, node, () => waiting.start());
+  show();
   onClose(node, async () => {
     for (const end of ends) end();
-    await callbacks?.close(3_000);
+    await Promise.all([waiting.close(1_000), callbacks?.close(3_000)]);
   });
+}
+
+/** Where a node keeps what it must not lose; nowhere without a user directory. */
+function spoolOf({ settings: { userDir } }: Red, { id }: RuntimeNode, part = ''): string | undefined {
+  return userDir === undefined ? undefined : join(userDir, 'contact-center', 'spool', id, part);
 }

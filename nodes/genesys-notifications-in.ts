@@ -12,6 +12,7 @@ import { whenFlowsStarted } from '../lib/red/flows-started';
 import { guard, onClose } from '../lib/red/input';
 import { nodeLogger } from '../lib/red/logger';
 import { type Definition, findConfigNode, type Red, type RuntimeNode } from '../lib/red/node';
+import { pauseActions } from '../lib/red/pause';
 import { registerNode } from '../lib/red/register';
 import { openState } from '../lib/red/state';
 import { Status } from '../lib/red/status';
@@ -53,6 +54,7 @@ function start(RED: Red, node: NotificationsNode, definition: Definition): void 
     details: () => node.notifications?.details() ?? {},
     metrics: () => node.notifications?.metrics() ?? [],
     live: () => node.notifications?.figures() ?? {},
+    actions: () => pauseActions(node.notifications),
   });
   const config = readConfig(RED, node, definition, FIELDS);
   if (!config.ok) {

@@ -23,7 +23,7 @@ export class Chart {
       const path = document.createElementNS(SVG, 'path');
       path.setAttribute('class', `contact-live-line contact-live-${style}`);
       this.svg.append(path);
-      return { path, values: [] };
+      return { path, values: [], drawn: '' };
     });
   }
 
@@ -37,7 +37,12 @@ export class Chart {
       (most, line) => line.values.reduce((more, value = 0) => Math.max(more, value), most),
       this.least,
     );
-    for (const { path, values: own } of this.lines) path.setAttribute('d', outline(own, highest));
+    for (const line of this.lines) {
+      const drawn = outline(line.values, highest);
+      // A line that stays the same is not drawn again.
+      if (drawn !== line.drawn) line.path.setAttribute('d', drawn);
+      line.drawn = drawn;
+    }
   }
 }
 

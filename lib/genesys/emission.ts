@@ -61,7 +61,7 @@ export interface EmissionOptions {
   settleTimeoutMs: number;
   /** The REST query has to bring this event back later: there is no room to keep it. */
   onPostponed(event: PendingEvent): void;
-  /** At most so many events wait to be sent again; default 10,000. */
+  /** At most so many events wait to be sent again, and at most so many are held while it is paused; default 10,000. */
   retryLimit?: number;
   /** Before an event is sent again, when the one who gave it back does not say; default 1 s to 60 s. */
   retryBackoff?: BackoffOptions;
@@ -101,6 +101,9 @@ export class Emission {
   private readonly holds = new Holds();
   /** Wait for the store, then to be sent. */
   private readonly storing = new Set<PendingEvent>();
+  /** Came while it was paused, the oldest first; with the payload, unless the text is read again. */
+  private readonly held = new Map<PendingEvent, { payload: unknown } | undefined>();
+  private paused = false;
   /** Wait to be sent again. */
   private readonly waiting = new Map<PendingEvent, Timer>();
   private flowSettles = false;
@@ -141,12 +144,41 @@ export class Emission {
   }
 
   /** Goes on where an earlier {@link Emission} has ended: sends what was not settled. */
-  resume(events: readonly PendingEvent[], settles: boolean): void {
+  inherit(events: readonly PendingEvent[], settles: boolean): void {
     this.flowSettles = settles;
     for (const event of events) {
       this.holds.take(event.heldMs);
       this.again(event);
     }
+  }
+
+  /**
+   * Sends nothing more until {@link resume}; what comes is held. When no more can be held, what the REST query can bring
+   * back is left for it; for an event that would be lost the pause ends by itself.
+   */
+  pause(): void {
+    this.paused = true;
+  }
+
+  /** Goes on after a pause, with what was held. */
+  resume(): void {
+    this.paused = false;
+    const held = [...this.held];
+    this.held.clear();
+    for (const [event, first] of held) {
+      if (first) this.first(event, first.payload);
+      else this.again(event);
+    }
+    this.wakeWaiting();
+  }
+
+  get isPaused(): boolean {
+    return this.paused;
+  }
+
+  /** How many events are held because it is paused. */
+  get heldBack(): number {
+    return this.held.size;
   }
 
   /** The oldest time that is not settled, in milliseconds since the epoch. */
@@ -156,7 +188,7 @@ export class Emission {
 
   /** How many events the flow has not settled. */
   get unsettled(): number {
-    return this.deliveries.counts().open + this.waiting.size + this.storing.size;
+    return this.deliveries.counts().open + this.waiting.size + this.storing.size + this.held.size;
   }
 
   /** Resolves when there is room for events that can also be had later. Pushing them in sooner would only postpone them. */
@@ -180,23 +212,48 @@ export class Emission {
         clock.setTimeout(resolve, graceMs);
       });
     }
-    const unsettled = [...this.deliveries.close(), ...this.waiting.keys(), ...this.storing];
+    const unsettled = [...this.deliveries.close(), ...this.waiting.keys(), ...this.storing, ...this.held.keys()];
     this.storing.clear();
+    this.held.clear();
     return unsettled;
   }
 
   private get hasRoom(): boolean {
-    return this.waiting.size < this.options.retryLimit / 2;
+    return !this.paused && this.waiting.size < this.options.retryLimit / 2;
   }
 
   private first(event: PendingEvent, payload: unknown): void {
+    if (this.paused && this.hold(event, { payload })) return;
     this.counters.emitted += 1;
     this.send(event, payload);
   }
 
   private again(event: PendingEvent): void {
+    if (this.paused && this.hold(event, undefined)) return;
     this.counters.repeated += 1;
     this.send(event, JSON.parse(event.text));
+  }
+
+  /** Whether the event needs not be sent now. */
+  private hold(event: PendingEvent, first: { payload: unknown } | undefined): boolean {
+    const { retryLimit, logger } = this.options;
+    if (this.held.size < retryLimit) {
+      this.held.set(event, first);
+      return true;
+    }
+    if (event.recoverable) {
+      this.postpone(event);
+      return true;
+    }
+    logger.warn(`The pause is over: ${retryLimit} events are held, and the next one could not be had again.`);
+    this.resume();
+    return false;
+  }
+
+  private postpone(event: PendingEvent): void {
+    this.counters.postponed += 1;
+    this.options.onPostponed(event);
+    this.holds.giveBack(event.heldMs);
   }
 
   private send(event: PendingEvent, payload: unknown): void {
@@ -235,7 +292,7 @@ export class Emission {
   }
 
   private retry(event: PendingEvent, delayMs: number | undefined): void {
-    const { clock, retryLimit, retryBackoff, onPostponed } = this.options;
+    const { clock, retryLimit, retryBackoff } = this.options;
     event.attempt += 1;
     if (this.waiting.size < retryLimit) {
       const waitMs = delayMs ?? backoffDelayMs(event.attempt - 1, retryBackoff);
@@ -245,20 +302,23 @@ export class Emission {
       return;
     }
     if (event.recoverable) {
-      this.counters.postponed += 1;
-      onPostponed(event);
-    } else {
-      this.counters.dropped += 1;
-      this.options.logger.warn(
-        `More than ${retryLimit} events wait to be sent again: those that cannot be had again are dropped.`,
-      );
+      this.postpone(event);
+      return;
     }
+    this.counters.dropped += 1;
+    this.options.logger.warn(
+      `More than ${retryLimit} events wait to be sent again: those that cannot be had again are dropped.`,
+    );
     this.holds.giveBack(event.heldMs);
   }
 
   private repeat(event: PendingEvent): void {
     this.waiting.delete(event);
     this.again(event);
+    this.wakeWaiting();
+  }
+
+  private wakeWaiting(): void {
     if (this.hasRoom) for (const wake of this.roomWanted.splice(0)) wake();
   }
 }

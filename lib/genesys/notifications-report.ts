@@ -58,7 +58,10 @@ export function statusOf(view: NotificationsView): NotificationsStatus {
   return statusOfPlan(view, plan);
 }
 
-function statusOfPlan({ channels, planner, backfill }: NotificationsView, plan: TopicPlan): NotificationsStatus {
+function statusOfPlan(
+  { channels, planner, backfill, emission }: NotificationsView,
+  plan: TopicPlan,
+): NotificationsStatus {
   const waiting = channels.filter(({ live }) => !live);
   if (waiting.length > 0) {
     const problem = waiting.find((channel) => channel.problem)?.problem;
@@ -77,6 +80,7 @@ function statusOfPlan({ channels, planner, backfill }: NotificationsView, plan: 
   const error = channels.find(({ problem }) => problem)?.problem ?? backfill.problem ?? planner.error;
   const reason = error?.message ?? planner.problems[0];
   if (reason !== undefined) return { state: 'degraded', reason };
+  if (emission.isPaused) return { state: 'paused', text: 'held-back', values: { count: emission.heldBack } };
   if (channels.length === 0) return { state: 'connected', text: 'polling' };
   if (backfill.busy && plan.polled.length === 0) return { state: 'working', text: 'back-filling' };
   return { state: 'connected', text: 'topics', values: { count: subscribedCount(channels) } };
@@ -105,6 +109,7 @@ export function detailsOf(view: NotificationsView): Record<string, unknown> {
       controlFrames: sum(channels, 'controlFrames'),
       ...emission.counters,
       unsettled: emission.unsettled,
+      held: emission.heldBack,
       lastEventAt: counters.lastEventAt > 0 ? new Date(counters.lastEventAt).toISOString() : null,
     },
     gaps: { begun: counters.gaps, open: openGaps },

@@ -154,17 +154,37 @@ export class GenesysNotifications {
     return detailsOf(this.view);
   }
 
-  /** For `/metrics`. */
   /** What the live view charts. */
   figures(): LiveFigures {
     const { emitted, acknowledged, deadLettered, expired } = this.emission.counters;
     const waiting = this.emission.unsettled;
     const done = this.options.settings.settle ? acknowledged + deadLettered + expired : emitted;
-    return { received: emitted, done, waiting };
+    return { received: emitted + this.emission.heldBack, done, waiting };
   }
 
+  /** For `/metrics`. */
   metrics(): Metric[] {
     return metricsOf(this.view);
+  }
+
+  /**
+   * Sends no event into the flow until {@link resume}. The channels stay open, and what comes is held: up to 10,000
+   * events in memory, more of those that can be read over REST later. What the flow has, it may still settle. A
+   * restart ends it.
+   */
+  pause(): void {
+    this.emission.pause();
+    this.options.onChange();
+  }
+
+  /** Goes on after a pause: first with what was held. */
+  resume(): void {
+    this.emission.resume();
+    this.options.onChange();
+  }
+
+  get isPaused(): boolean {
+    return this.emission.isPaused;
   }
 
   /** The topics that Genesys has refused. */
@@ -197,7 +217,7 @@ export class GenesysNotifications {
     this.startedFrom = saved ?? this.clock.now();
     this.polledUntil = this.startedFrom;
     if (this.closing !== undefined) return;
-    if (left) this.emission.resume(left.unsettled, left.settles);
+    if (left) this.emission.inherit(left.unsettled, left.settles);
     if (settings.backfill) await this.checkpoint.start();
     await this.planner.start();
   }

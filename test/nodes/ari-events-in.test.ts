@@ -78,6 +78,25 @@ describe('ari-events-in', () => {
     assert.match(tested.report().reason ?? '', /not ended/);
   });
 
+  it('holds back during a pause what it would tell, while the calls go on, and tells it in order at the end', async () => {
+    await start();
+    tested.actions().pause?.();
+    assert.equal(tested.report().state, 'paused');
+    const callId = await call('+15550100');
+    const { calls } = tested.runtime.node<AriConnectionNode>('asterisk');
+    await until(async () => (await calls!.store.get(callId))?.status === 'completed', 'the call to be over');
+    await until(() => tested.report().live?.waiting === 5);
+    assert.deepEqual([tested.first.length, Object.keys(tested.actions())], [0, ['resume']]);
+    tested.actions().resume?.();
+    await until(() => tested.first.length === 5);
+    assert.deepEqual(
+      tested.first.map(({ topic }) => topic),
+      ['pending', 'dialing', 'ringing', 'answered', 'completed'],
+    );
+    await until(() => tested.report().live?.waiting === 0);
+    assert.equal(tested.report().state, 'connected');
+  });
+
   describe('with an address to post to', () => {
     const received: { body: string; signature: string | undefined }[] = [];
     const refusals: number[] = [];

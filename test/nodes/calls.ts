@@ -1,5 +1,5 @@
 import type { NodeMessageInFlow } from 'node-red';
-import { monitored } from '../../lib/monitor/registry';
+import { monitored, type NodeActions } from '../../lib/monitor/registry';
 import { registerNode } from '../../lib/red/register';
 import ariConnection from '../../nodes/ari-connection';
 import ariEventsIn from '../../nodes/ari-events-in';
@@ -53,6 +53,8 @@ export interface Tested {
   /** Sends a message and gives the one that leaves for it. */
   answer(message: Record<string, unknown>): Promise<Left>;
   report(id?: string): ReturnType<ReturnType<typeof monitored.all>[number]['report']>;
+  /** What the node under test offers in the sidebar. */
+  actions(): NodeActions;
 }
 
 /** Runs a node with the id `tested`; it is ready when the Asterisk is, if there is one. */
@@ -65,11 +67,8 @@ export async function startTested(
   const secrets = asterisk ? { asterisk: { password: asterisk.password } } : {};
   const runtime = await startRuntime(CALL_MODULES, flow, { credentials: { ...secrets, ...credentials } });
   const [first, second] = [runtime.received('first') as Left[], runtime.received('second') as Left[]];
-  const report = (id = 'tested') =>
-    monitored
-      .all()
-      .find((node) => node.id === id)!
-      .report();
+  const monitoredNode = (id: string) => monitored.all().find((node) => node.id === id)!;
+  const report = (id = 'tested') => monitoredNode(id).report();
   const send = (message: Record<string, unknown>) => runtime.node('source').send(message);
   if (asterisk) {
     // The helper emits no event when the flows have started.
@@ -83,6 +82,7 @@ export async function startTested(
     caught: runtime.received('caught'),
     done: runtime.received('done'),
     report,
+    actions: () => monitoredNode('tested').actions?.() ?? {},
     send,
     async answer(message) {
       const before = [first.length, second.length];

@@ -665,6 +665,61 @@ describe('Genesys notifications', () => {
     });
   });
 
+  describe('a pause', () => {
+    const held = () => details().events['held'];
+
+    it('holds back what comes while the channel stays open, and sends each event once at its end', async () => {
+      const { genesys, messages } = await start();
+      const notifications = await harness.connect();
+      notifications.pause();
+      await genesys.generate({ count: 20, ratePerSecond: 1_000 }).done;
+      await until(() => held() === 20);
+      assert.deepEqual([messages.length, notifications.status().state], [0, 'paused']);
+      assert.equal(details().events['unsettled'], 20);
+      notifications.resume();
+      await harness.eachOnce(20);
+      assert.deepEqual([notifications.status().state, held(), details().gaps.begun], ['connected', 0, 0]);
+    });
+
+    it('leaves to the REST query what it cannot hold', async () => {
+      const { genesys, messages } = await start();
+      const notifications = await harness.connect({}, { tuning: { retryLimit: 10 } });
+      notifications.pause();
+      await genesys.generate({ count: 50, ratePerSecond: 1_000 }).done;
+      await until(() => details().events['postponed'] === 40);
+      assert.deepEqual([messages.length, held()], [0, 10]);
+      notifications.resume();
+      await harness.eachOnce(50);
+    });
+
+    it('ends by itself before an event is lost that cannot be had again', async () => {
+      const { genesys, messages, lines } = await start();
+      const notifications = await harness.connect({}, { tuning: { retryLimit: 3 } });
+      notifications.pause();
+      for (let number = 0; number < 4; number += 1) {
+        genesys.sendFrame('all', { topicName: 'v2.users.one.presence', eventBody: { number }, version: '2' });
+      }
+      await until(() => messages.length === 4);
+      assert.equal(notifications.isPaused, false);
+      assert.deepEqual(
+        messages.map(({ payload }) => (payload as { eventBody: { number: number } }).eventBody.number),
+        [0, 1, 2, 3],
+      );
+      assert.equal(lines.filter((line) => line.includes('The pause is over')).length, 1);
+    });
+
+    it('loses nothing to a deploy', async () => {
+      const { genesys } = await start();
+      const notifications = await harness.connect();
+      notifications.pause();
+      await genesys.generate({ count: 10, ratePerSecond: 1_000 }).done;
+      await until(() => held() === 10);
+      await notifications.close();
+      await harness.connect();
+      await harness.eachOnce(10);
+    });
+  });
+
   describe('close', () => {
     it('leaves no timer and no socket behind, however often', async () => {
       const { genesys } = await start();
