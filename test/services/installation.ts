@@ -79,6 +79,7 @@ export class Installation {
   readonly flows: readonly FlowEntry[];
   readonly tenantsFile: string;
   private readonly folder = mkdtempSync(join(tmpdir(), 'installation-'));
+  private lastNumber = 0;
 
   private constructor(
     readonly genesys: GenesysSimulator,
@@ -180,7 +181,8 @@ export class Installation {
 
   /** Starts one more process with all flows, and waits until every node of it does its work. */
   async addProcess({ env, ...more }: Partial<NodeRedOptions> = {}): Promise<NodeRed> {
-    const number = this.processes.length + 1;
+    this.lastNumber += 1;
+    const number = this.lastNumber;
     const nodeRed = await startNodeRed({
       flows: this.flows,
       userDir: join(this.folder, `process-${number}`),
