@@ -177,8 +177,9 @@ export class RedisStore implements StateStore {
     } catch (thrown) {
       const answer = describe(thrown);
       if (/^(NOAUTH|WRONGPASS|NOPERM)/.test(answer)) throw this.refused(answer);
-      // A connection on which nothing comes back is given up: a new one tells whether Redis is there.
-      if (/timed out/i.test(answer)) {
+      // A connection on which nothing comes back is given up, once for all who wait on it: a new one tells whether Redis
+      // is there.
+      if (this.availableNow && /timed out/i.test(answer)) {
         this.problem = answer;
         this.setAvailable(false);
         this.client.disconnect(true);

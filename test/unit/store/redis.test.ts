@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ContactError } from '../../../lib/core/errors';
 import { ContactStore } from '../../../lib/store/contact-store';
 import { RedisStore } from '../../../lib/store/redis';
@@ -77,17 +78,27 @@ describe('state store in Redis', () => {
     await mine.close();
   });
 
-  it('gives up a connection on which nothing comes back', async () => {
+  it('gives up a connection on which nothing comes back, once for all who wait on it', async () => {
+    const warnings: Error[] = [];
+    const warn = (warning: Error) => warnings.push(warning);
+    process.on('warning', warn);
     const mine = await startRedis({ program: program.location });
     const store = new RedisStore({ url: mine.url, commandTimeoutMs: 100 });
     await store.set('a', 1);
     mine.freeze();
-    await assert.rejects(store.get('a'), gone);
+    const waiting: Promise<unknown>[] = [];
+    for (let number = 0; number < 20; number += 1) {
+      waiting.push(assert.rejects(store.get(`a${number}`), gone));
+      await nextTurn();
+    }
+    await Promise.all(waiting);
     mine.thaw();
     await until(() => store.available);
     assert.equal(await store.get('a'), 1);
     await store.close();
     await mine.close();
+    process.off('warning', warn);
+    assert.deepEqual(warnings, []);
   });
 
   it('tells a wrong password from a Redis that is away, and shows it nowhere', async () => {
