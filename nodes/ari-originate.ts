@@ -2,17 +2,19 @@ import type { NodeMessage, NodeMessageInFlow } from 'node-red';
 import type { CallRules } from '../lib/ari/call-request';
 import type { CallWay } from '../lib/ari/desk';
 import { CallLimits } from '../lib/ari/limits';
+import { offeredContexts, offeredEndpoints, offeredSounds } from '../lib/ari/offers';
 import { OriginationCounts } from '../lib/ari/origination-counts';
 import { callBody, errorAnswer, goodAnswer, requestIdOf } from '../lib/calls/api';
 import { Books } from '../lib/core/books';
 import { ContactError, messageError, toContactError } from '../lib/core/errors';
+import { adminRoute } from '../lib/red/admin';
 import { headerOf, requestOf, withAnswer } from '../lib/red/api';
 import { showAri } from '../lib/red/ari-status';
 import { boolean, choice, configNode, integer, list, readConfig, text } from '../lib/red/config';
 import { onInputDeferred } from '../lib/red/input';
 import { IntakeMessage } from '../lib/red/intake';
 import { nodeLogger } from '../lib/red/logger';
-import type { Definition, Red, RuntimeNode } from '../lib/red/node';
+import { type Definition, findConfigNode, offered, type Red, type RuntimeNode } from '../lib/red/node';
 import { hangUp, type Outcome, originate } from '../lib/red/originator';
 import { registerNode } from '../lib/red/register';
 import { Status } from '../lib/red/status';
@@ -42,8 +44,22 @@ const FIELDS = {
   settle: boolean({ default: true }),
 };
 
+/** What the dialog offers to pick from. */
+const OFFERS = { endpoints: offeredEndpoints, sounds: offeredSounds, contexts: offeredContexts };
+
 /** ari-originate: one call to one number, or the end of a call. */
 export default function ariOriginate(RED: Red): void {
+  for (const [name, ask] of Object.entries(OFFERS)) {
+    adminRoute(RED, {
+      method: 'get',
+      path: `/contact-center/ari-originate/${name}`,
+      permission: 'ari-originate.read',
+      handler: async ({ query }) => {
+        const node = findConfigNode<AriConnectionNode>(RED, query['connection'], 'ari-connection');
+        return { ok: true, offers: await ask(offered(node, 'connection').client) };
+      },
+    });
+  }
   registerNode(RED, 'ari-originate', (node, definition) => start(RED, node, definition));
 }
 

@@ -3,9 +3,10 @@ import { ContactError } from '../lib/core/errors';
 import { readAddresses } from '../lib/rabbitmq/address';
 import { BrokerConnection, type BrokerConnectionOptions } from '../lib/rabbitmq/connection';
 import { dial } from '../lib/rabbitmq/dial';
+import type { NamesOptions } from '../lib/rabbitmq/names';
 import { connectionStatus } from '../lib/rabbitmq/status';
 import { adminRoute, readForm } from '../lib/red/admin';
-import { boolean, type ConfigResult, integer, list, readConfig, secret, text } from '../lib/red/config';
+import { boolean, type ConfigResult, integer, list, readConfig, secret, text, url } from '../lib/red/config';
 import { guard, onClose } from '../lib/red/input';
 import { nodeLogger } from '../lib/red/logger';
 import type { Red } from '../lib/red/node';
@@ -18,6 +19,7 @@ const FIELDS = {
   username: text(),
   password: secret({ credential: 'password', environmentProperty: 'passwordEnvironment' }),
   vhost: text(),
+  managementUrl: url(),
   heartbeatSeconds: integer({ default: 10, min: 1, max: 300 }),
   certificateFile: text(),
   clientCertificateFile: text(),
@@ -50,7 +52,9 @@ export default function contactBroker(RED: Red): void {
         logger.error(options.error.message, { code: options.error.code });
         return;
       }
-      const connection = new BrokerConnection({ ...options.value, logger });
+      const { managementUrl, ...access } = options.value;
+      const connection = new BrokerConnection({ ...access, logger });
+      node.place = options.value;
       node.connection = connection;
       connection.onState(
         guard(node, () => {
@@ -67,7 +71,7 @@ export default function contactBroker(RED: Red): void {
 function readOptions(
   form: ReturnType<typeof readForm<typeof FIELDS>>,
   connectionName: string,
-): ConfigResult<BrokerConnectionOptions> {
+): ConfigResult<BrokerConnectionOptions & NamesOptions> {
   if (!form.ok) return form;
   const { addresses, username, password, vhost, ...rest } = form.value;
   try {

@@ -6,6 +6,7 @@ import { MessageSender } from '../lib/genesys/messaging/sender';
 import { senderFigures, senderMetrics, sendSeconds } from '../lib/genesys/messaging/sender-metrics';
 import { shownSender } from '../lib/genesys/messaging/sender-state';
 import { StatusTracker } from '../lib/genesys/messaging/tracker';
+import { brokerPicks } from '../lib/red/broker-picks';
 import { configNode, number, optionalConfigNode, readConfig, text, type Values } from '../lib/red/config';
 import { onClose } from '../lib/red/input';
 import { nodeLogger } from '../lib/red/logger';
@@ -36,6 +37,7 @@ type Config = Values<typeof FIELDS>;
 
 /** genesys-message-out: messages into the Genesys Cloud organizations of tenants, each once, limited and tracked. */
 export default function genesysMessageOut(RED: Red): void {
+  brokerPicks(RED, 'genesys-message-out', 'exchanges');
   registerNode(RED, 'genesys-message-out', (node, definition) => start(RED, node, definition));
 }
 

@@ -9,6 +9,7 @@ import { StatusTracker } from '../lib/genesys/messaging/tracker';
 import { webhookMessage } from '../lib/genesys/messaging/webhook-message';
 import { webhookMetrics } from '../lib/genesys/messaging/webhook-metrics';
 import { AwaitedMessages } from '../lib/red/awaited-messages';
+import { brokerPicks } from '../lib/red/broker-picks';
 import {
   boolean,
   configNode,
@@ -51,6 +52,7 @@ const FIELDS = {
 
 /** genesys-webhook-in: what Genesys Cloud posts for the customers of an Open Messaging integration. */
 export default function genesysWebhookIn(RED: Red): void {
+  brokerPicks(RED, 'genesys-webhook-in', 'exchanges');
   webhookRoutes(RED);
   registerNode(RED, 'genesys-webhook-in', (node, definition) => start(RED, node, definition), { secret: 'password' });
 }

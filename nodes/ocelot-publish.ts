@@ -3,6 +3,7 @@ import { ContactError, toContactError } from '../lib/core/errors';
 import { EVENTS_EXCHANGE, InvalidEvent, makeEvent, type OcelotEvent, routingKeyOf } from '../lib/ocelot/event';
 import type { BrokerConnection } from '../lib/rabbitmq/connection';
 import { encodeRequest, type PublishRequest, traceHeaders } from '../lib/rabbitmq/publish-request';
+import { brokerPicks } from '../lib/red/broker-picks';
 import { choice, configNode, integer, readConfig, text, type Values } from '../lib/red/config';
 import { EventIntake, openEventSink, publishedMessage } from '../lib/red/event-sink';
 import { onInputDeferred } from '../lib/red/input';
@@ -42,6 +43,7 @@ interface EventMessage {
 
 /** ocelot-publish: events of the platform, checked, confirmed, and kept while the broker is away. */
 export default function ocelotPublish(RED: Red): void {
+  brokerPicks(RED, 'ocelot-publish', 'exchanges');
   registerNode(RED, 'ocelot-publish', (node, definition) => start(RED, node, definition));
 }
 

@@ -31,6 +31,13 @@ export const deliveries = [
   { name: 'stallSeconds', icon: 'bell-o', default: 25, unit: 'seconds' },
 ];
 
+/** Queues or exchanges of the contact-broker in the field `broker`, to pick from; `typed` is the field itself. */
+export const brokerNames = (things, typed) => ({
+  from: things,
+  asks: ['broker', typed],
+  read: ({ names }) => names.map((name) => [name, name]),
+});
+
 /** The list of the regions of Genesys Cloud, from the names and domains that the runtime knows. */
 export const regions = {
   from: 'regions',

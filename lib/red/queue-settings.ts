@@ -1,6 +1,7 @@
 import type { ContactError } from '../core/errors';
 import type { BrokerConnection } from '../rabbitmq/connection';
 import type { QueueConsumerOptions } from '../rabbitmq/consumer';
+import type { NamesOptions } from '../rabbitmq/names';
 import { boolean, choice, configNode, integer, list, number, text, type Values } from './config';
 import type { RuntimeNode } from './node';
 
@@ -8,6 +9,8 @@ import type { RuntimeNode } from './node';
 export interface BrokerNode extends RuntimeNode {
   /** Missing when the configuration is incomplete. */
   connection?: BrokerConnection;
+  /** How the broker is asked for names, for the lists of dialogs; there whenever the connection is. */
+  place?: NamesOptions;
   /** What is wrong with the configuration. */
   problem?: ContactError;
 }

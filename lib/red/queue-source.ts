@@ -7,6 +7,7 @@ import type { Metric, NodeActions } from '../monitor/registry';
 import { QueueConsumer, type ReceivedMessage } from '../rabbitmq/consumer';
 import { type ReplayOptions, type ReplayReport, replay } from '../rabbitmq/replay';
 import { consumerStatus } from '../rabbitmq/status';
+import { brokerPicks } from './broker-picks';
 import { type Field, readConfig, type Values } from './config';
 import { whenFlowsStarted } from './flows-started';
 import { guard, onClose, onInput } from './input';
@@ -49,6 +50,7 @@ export function registerQueueSource<const Own extends Record<string, Field<unkno
   RED: Red,
   source: QueueSourceType<Own>,
 ): void {
+  brokerPicks(RED, source.type, 'queues', 'exchanges');
   registerNode(RED, source.type, (node, definition) => start(RED, node, definition, source));
 }
 

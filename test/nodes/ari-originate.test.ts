@@ -46,6 +46,19 @@ describe('ari-originate', () => {
     await until(() => tested.done.length === 3);
   });
 
+  it('offers its dialog the endpoints, the sounds and the contexts in use of Asterisk', async () => {
+    await start();
+    const offers = async (what: string) => {
+      const url = `${tested.runtime.adminUrl}/contact-center/ari-originate/${what}?connection=asterisk`;
+      return ((await (await fetch(url)).json()) as { offers: unknown }).offers;
+    };
+    assert.deepEqual(await offers('endpoints'), [{ value: 'PJSIP/{number}@trunk', label: 'PJSIP/trunk (online)' }]);
+    assert.deepEqual(await offers('sounds'), [{ value: 'sound:hello-world', label: 'Hello world' }]);
+    assert.deepEqual(await offers('contexts'), []);
+    const unknown = await fetch(`${tested.runtime.adminUrl}/contact-center/ari-originate/sounds?connection=none`);
+    assert.match(((await unknown.json()) as { message: string }).message, /Complete it and deploy first/);
+  });
+
   it('refuses what is not allowed or no number, out of output 2 with status and code, and Asterisk hears nothing', async () => {
     await start({ allowedContexts: 'outbound-ivr, other', allowedPrefixes: '+1' });
     const refused: [payload: unknown, status: number, code: string][] = [

@@ -52,6 +52,17 @@ describe('contact-broker', () => {
     assert.match(report().reason ?? '', /ECONNREFUSED/);
   });
 
+  it('lets the dialogs of its nodes pick from the queues that there are', async () => {
+    runtime = await startRuntime([contactBroker, contactQueueIn], flow({ addresses: 'memory:broker-picks' }));
+    await until(() => report().state === 'connected');
+    const names = async (things: string) => {
+      const url = `${runtime.adminUrl}/contact-center/contact-queue-in/${things}?broker=broker&queue=`;
+      return ((await (await fetch(url)).json()) as { names: string[] }).names;
+    };
+    await until(async () => (await names('queues')).includes('contact-broker-test'));
+    assert.ok((await names('exchanges')).includes('amq.topic'));
+  });
+
   describe('with RabbitMQ', function () {
     this.timeout(120_000);
     requireService('rabbitmq');
@@ -65,6 +76,18 @@ describe('contact-broker', () => {
       const refused = await test({ addresses: `amqp://127.0.0.1:${port}`, username: 'guest', password: 'Zk5-tulip' });
       assert.equal(refused['code'], 'REFUSED');
       assert.doesNotMatch(String(refused['message']), /Zk5-tulip/);
+    });
+
+    it('finds a queue by its name where no management plugin lists them', async () => {
+      const { url } = await sharedRabbitMq();
+      const managementUrl = 'http://127.0.0.1:1';
+      runtime = await startRuntime([contactBroker, contactQueueIn], flow({ addresses: url, managementUrl }));
+      const look = async (queue: string) => {
+        const address = `${runtime.adminUrl}/contact-center/contact-queue-in/queues?broker=broker&queue=${queue}`;
+        return (await (await fetch(address)).json()) as { names?: string[]; code?: string };
+      };
+      await until(async () => (await look('contact-broker-test')).names?.[0] === 'contact-broker-test', 'it', 20_000);
+      assert.equal((await look('no-such-queue')).code, 'NOT_FOUND');
     });
   });
 });

@@ -86,6 +86,11 @@ export class MemoryBroker {
     return found;
   }
 
+  /** The names of all that there are. */
+  names(things: 'queues' | 'exchanges'): string[] {
+    return [...this[things].keys()];
+  }
+
   /** Returns how many messages are lost with it. */
   deleteQueue(name: string): number {
     const queue = this.queues.get(name);

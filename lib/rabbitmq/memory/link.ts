@@ -6,11 +6,16 @@ import { MemoryChannel } from './channel';
 /** The brokers of this process, by name. They outlive a deploy. */
 const brokers = new Map<string, MemoryBroker>();
 
-/** Connects to the broker of this name within this process; it is made when it is not there. */
-export function dialMemory(name: string): AmqpLink {
+/** The broker of this name within this process; it is made when it is not there. */
+export function memoryBroker(name: string): MemoryBroker {
   const broker = brokers.get(name) ?? new MemoryBroker();
   brokers.set(name, broker);
-  return new MemoryLink(broker);
+  return broker;
+}
+
+/** Connects to the broker of this name within this process. */
+export function dialMemory(name: string): AmqpLink {
+  return new MemoryLink(memoryBroker(name));
 }
 
 class MemoryLink extends EventEmitter implements AmqpLink {

@@ -77,6 +77,8 @@ const DIALPLAN = {
   'outbound-ivr/hold/1': { lastsMs: 60_000, cause: 16 },
   'outbound-ivr/steps/2': { lastsMs: 200, cause: 16 },
 };
+const ENDPOINTS = [{ technology: 'PJSIP', resource: 'trunk', state: 'online', channel_ids: [] }];
+const SOUNDS = [{ id: 'hello-world', text: 'Hello world', formats: [{ language: 'en', format: 'gsm' }] }];
 /** No kind of call here lasts longer than a test. */
 const MOST_REQUESTS = 200_000;
 
@@ -274,6 +276,8 @@ class Simulator implements AriSimulator {
     if (resource === 'asterisk' && id === 'info' && method === 'GET') {
       return { status: 200, body: { status: { startup_time: asteriskTime(this.bootedAt), last_reload_time: '' } } };
     }
+    if (method === 'GET' && id === undefined && resource === 'endpoints') return { status: 200, body: ENDPOINTS };
+    if (method === 'GET' && id === undefined && resource === 'sounds') return { status: 200, body: SOUNDS };
     if (resource === 'applications' && id !== undefined) return this.application(method, id, action, query, body);
     if (resource === 'channels' && id === undefined) {
       if (method === 'GET') return { status: 200, body: [...this.running.values()].map(({ channel }) => channel) };
