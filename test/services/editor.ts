@@ -51,7 +51,7 @@ export function launchBrowser(executablePath: string): Promise<Browser> {
 
 /** Opens the editor and waits until it has loaded this node. */
 export async function openEditor(
-  nodeRed: NodeRed,
+  nodeRed: Pick<NodeRed, 'url'>,
   executablePath: string,
   waitForNode: string,
   { language = '', theme = 'light' }: EditorOptions = {},

@@ -17,8 +17,8 @@ What to do, for each service:
 1. Make the new environment, and read what the command says about it.
 2. Import the flow, or lay it out with \`npx contact-center flows NAME > flows.json\`, and start Node-RED with that
    environment: \`node --env-file=new.env node_modules/node-red/red.js\`.
-3. Stop the service when \`/health\` says healthy. Two of them at once do no harm where the table of the differences says
-   that nothing is done twice; the call API and the poller of Cody should not run beside the service.
+3. Stop the service, then start the flow: beside each other they would do the work twice. What comes in between waits in
+   Genesys Cloud, Cody and RabbitMQ.
 `;
 
 /** The page docs/migration.md. */
