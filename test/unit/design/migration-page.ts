@@ -44,13 +44,18 @@ function chapter({ flow, title, variables, additions, differences }: OriginalSer
     `## ${title} → ${flow}`,
     '',
     ...(unchanged.length > 0 ? [`As before: ${unchanged.join(', ')}.`, ''] : []),
-    '| Variable | Now |',
-    '| --- | --- |',
-    ...rows.map(([name, text]) => `| ${name} | ${(text ?? '').replaceAll('|', '\\|')} |`),
+    ...table([['Variable', 'Now'], ...rows]),
     '',
     ...differences.map((difference) => `- ${difference}`),
     '',
   ].join('\n');
+}
+
+/** With columns of one width, as the formatter wants them. */
+function table([head = [], ...rows]: string[][]): string[] {
+  const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => row[column]?.length ?? 0)));
+  const line = (cells: string[]) => `| ${cells.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join(' | ')} |`;
+  return [line(head), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)];
 }
 
 function becomesOf({ name, otherwise, convert, note }: OriginalVariable): string {
