@@ -1,5 +1,5 @@
-// `npm test`: installs and builds what is missing, runs the suites one after the other and adds them up. The browser works
-// while the flows mostly wait, so these two run side by side, and what the browser has to say is printed when it is done.
+// `npm test`: installs and builds what is missing, runs the suites one after the other and adds them up. The flows mostly
+// wait, so nodes and browser run beside them, one after the other; what those have to say is printed when all are done.
 // `npm test -- unit nodes` runs only these. REQUIRE_SERVICES=1 turns a skip for want of a service into a failure.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -20,7 +20,8 @@ const SUITES = {
   flows: (print) => mocha('flows', print),
   browser: (print) => mocha('browser', print),
 };
-const BESIDE = { browser: 'flows' };
+/** Which suites run beside which. */
+const BESIDE = { nodes: 'flows', browser: 'flows' };
 
 try {
   const chosen = process.argv.slice(2);
@@ -44,23 +45,20 @@ async function runAll(names) {
   const isBeside = (name) => names.includes(BESIDE[name]);
   const rows = new Map();
   for (const name of names.filter((each) => !isBeside(each))) {
-    const companions = names.filter((each) => BESIDE[each] === name).map(runAside);
-    rows.set(name, await run(name, (chunk) => process.stdout.write(chunk)));
-    for (const { name: companion, said, row } of await Promise.all(companions)) {
-      console.log(said);
-      rows.set(companion, row);
-    }
+    let said = '';
+    const aside = async () => {
+      for (const companion of names.filter((each) => BESIDE[each] === name)) {
+        const row = await run(companion, (chunk) => {
+          said += chunk;
+        });
+        rows.set(companion, row);
+      }
+    };
+    const [row] = await Promise.all([run(name, (chunk) => process.stdout.write(chunk)), aside()]);
+    rows.set(name, row);
+    process.stdout.write(said);
   }
   return names.map((name) => rows.get(name));
-}
-
-/** Keeps what the suite says until it is done. */
-async function runAside(name) {
-  let said = '';
-  const row = await run(name, (chunk) => {
-    said += chunk;
-  });
-  return { name, said, row };
 }
 
 async function run(name, print) {
