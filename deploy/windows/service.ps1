@@ -105,6 +105,7 @@ $definition = @"
   <arguments>$(& $escape $arguments)</arguments>
   <workingdirectory>$(& $escape $data)</workingdirectory>
   <env name="NODE_ENV" value="production" />
+  <env name="NODE_OPTIONS" value="--max-semi-space-size=64" />
   <serviceaccount>
     <domain>NT AUTHORITY</domain>
     <user>LocalService</user>

@@ -3,9 +3,11 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { ROOT } from '../services/node-red';
 import { type RedisServer, startRedis } from '../services/redis';
 import { requireService } from '../services/requirements';
+import { read } from '../unit/design/checkout';
 import { environmentNames, readExamples } from '../unit/design/examples';
 
 /** What of the environment would make the demo look for a real system. */
@@ -73,19 +75,59 @@ describe('npm start', function () {
       assert.match(output, /^ +Redis +real +REDIS_URL/m);
       const addresses = [...output.matchAll(/http:\S+/g)].map(([address]) => address);
       assert.equal(addresses.length, 11);
-      const [, token] = /Bearer (\w+)/.exec(output) ?? [];
+      const [, token = ''] = /Bearer (\w+)/.exec(output) ?? [];
       for (const address of addresses) {
         const { status } = await fetch(address, { headers: { Authorization: `Bearer ${token}` } });
         // Nothing has been stored yet when the documents are asked for at once.
         assert.ok(status === 200 || (status === 404 && address.includes('_search')), `${address} answers ${status}`);
       }
       assert.ok(Number(await redis?.client().dbsize()) > 0);
+      const [base = ''] = addresses;
+      const [, password = ''] = /password (\S+)/.exec(output) ?? [];
+      for (const script of readmeRequests(base, password)) {
+        const { stdout } = await promisify(execFile)('bash', ['-euo', 'pipefail', '-c', script]);
+        assert.match(stdout, /"success": ?true|"status": ?"ended"/, `${script}\n${stdout}`);
+      }
+      for (const path of readmeAddresses()) {
+        const { status } = await fetch(new URL(path, base), { headers: { Authorization: `Bearer ${token}` } });
+        assert.equal(status, 200, path);
+      }
       demo.kill('SIGINT');
       assert.deepEqual(await exited, [0, null]);
       await assert.rejects(fetch(addresses[0] ?? ''));
     });
   });
 });
+
+/** The requests that the README shows, for the demo: its own address, user and password, and what `jq` would do. */
+function readmeRequests(url: string, password: string): string[] {
+  const blocks = [...read('README.md').matchAll(/^```\n((?:TOKEN=)?\$?\(?curl .*?)^```/gms)].map(
+    ([, code = '']) => code,
+  );
+  assert.equal(blocks.length, 2);
+  const jq = `jq() { node -p 'JSON.parse(require("fs").readFileSync(0))'"$2"; }\n`;
+  return blocks.map(
+    (code) =>
+      jq +
+      code
+        .replaceAll('localhost:1880/', url)
+        .replace('username=alice', 'username=demo')
+        .replace('password=...', `password=${password}`),
+  );
+}
+
+/** The addresses of the README that are asked for with GET and need neither an id nor a user. */
+function readmeAddresses(): string[] {
+  const cells = [...read('README.md').matchAll(/^\| (`(?:GET )?\/[^|]*)\|/gm)].map(([, cell = '']) => cell);
+  const paths = cells
+    .flatMap((cell) => [...cell.matchAll(/`(?:GET )?(\/[^`{]*)`/g)].map(([, path = '']) => path))
+    .filter((path) => !path.startsWith('/api/v1/calls'));
+  assert.ok(paths.length >= 6, paths.join());
+  return [
+    ...paths.map((path) => path.replace(/=(?=&|$)/g, '=1').replace('level=1', 'level=info')),
+    '/audiohook/health',
+  ];
+}
 
 function start(args: string[], env: Record<string, string>): Promise<{ code: number; output: string }> {
   return new Promise((resolve) => {
