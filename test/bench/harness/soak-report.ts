@@ -1,6 +1,8 @@
 /** What the process of a long run held at a time; see vitals.js. */
 export interface Vitals {
   rssBytes: number;
+  /** Of it, pages of files, which the system can take back; null where it does not tell. */
+  mappedBytes: number | null;
   /** After a garbage collection. */
   heapBytes: number;
   externalBytes: number;
@@ -82,7 +84,7 @@ export function renderSoak(result: SoakResult): string {
   const cores = (last.cpuMicroseconds - first.cpuMicroseconds) / 60e6 / (last.minutes - first.minutes);
   const worst = (take: (sample: Sample) => number) => Math.max(...samples.map(take)).toFixed(1);
   return `${[
-    '# All example flows at moderate load, for hours',
+    '# All example flows at moderate load',
     '',
     `Written by \`npm run bench -- soak\`: ${last.minutes.toFixed(0)} minutes, from ${result.startedAt} to ${result.endedAt}.`,
     `${result.machine}. ${result.asterisk}`,
@@ -103,6 +105,7 @@ export function renderSoak(result: SoakResult): string {
       ['', 'first', 'middle', 'last', 'least', 'most', 'slope an hour'],
       [
         row('RSS, MB', MEGABYTE, 1, ({ rssBytes }) => rssBytes),
+        row('of it pages of files, MB', MEGABYTE, 1, ({ mappedBytes }) => mappedBytes ?? Number.NaN),
         row('heap, MB', MEGABYTE, 2, ({ heapBytes }) => heapBytes),
         row('outside of the heap, MB', MEGABYTE, 2, ({ externalBytes }) => externalBytes),
         row('event listeners', 1, 0, ({ listeners }) => listeners),

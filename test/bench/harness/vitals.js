@@ -1,5 +1,5 @@
 // What a process holds, for a run of hours. Plain JavaScript, because it runs inside of Node-RED, where nothing compiles.
-const { readdirSync } = require('node:fs');
+const { readdirSync, readFileSync } = require('node:fs');
 const { Session } = require('node:inspector');
 const { monitorEventLoopDelay } = require('node:perf_hooks');
 
@@ -17,6 +17,7 @@ const COUNT_LISTENERS = `function () {
   return listeners;
 }`;
 
+const isLinux = process.platform === 'linux';
 let delay;
 
 /**
@@ -39,10 +40,11 @@ function vitals() {
   const { user, system } = process.cpuUsage();
   const found = {
     rssBytes: rss,
+    mappedBytes: isLinux ? mappedBytes() : null,
     heapBytes: heapUsed,
     externalBytes: external,
     ...counts,
-    handles: process.platform === 'linux' ? readdirSync('/proc/self/fd').length : null,
+    handles: isLinux ? readdirSync('/proc/self/fd').length : null,
     resources: process.getActiveResourcesInfo().length,
     cpuMicroseconds: user + system,
     loopDelayMs,
@@ -50,6 +52,12 @@ function vitals() {
   delay.reset();
   delay.enable();
   return found;
+}
+
+/** The part of the memory that is pages of files, such as the program and the embedded stores. */
+function mappedBytes() {
+  const [, kilobytes] = /^RssFile:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'));
+  return Number(kilobytes) * 1_024;
 }
 
 function countEmitters() {

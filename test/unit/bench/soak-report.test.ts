@@ -6,6 +6,7 @@ describe('the report of a run of hours', () => {
   const sample = (minutes: number, changes: Partial<Sample> = {}): Sample => ({
     minutes,
     rssBytes: 150e6,
+    mappedBytes: null,
     heapBytes: 50e6,
     externalBytes: 20e6,
     emitters: 600,
