@@ -3,6 +3,7 @@ import { WebSocket } from 'ws';
 import { environmentOf, type RunningSystem, startSystems } from '../commands/demo/systems';
 import { until } from '../nodes/helper';
 import { type NodeRed, startNodeRed } from '../services/node-red';
+import { freePort } from '../services/postgresql';
 import { readSmallExamples } from '../unit/design/examples';
 
 /** The buttons of each small example, in the order in which they are clicked, and the debug node that then has something to show. */
@@ -110,11 +111,11 @@ describe('the small examples, all in one Node-RED with every system there', func
   before(async () => {
     systems = await startSystems({});
     const environment = await environmentOf(systems, { own: {}, apiPassword: 'a password', monitorToken: '' });
-    const port = 30_000 + (process.pid % 20_000);
+    const port = await freePort();
     nodeRed = await startNodeRed({
       flows: examples.flatMap(({ entries }) => entries),
       port,
-      env: { ...environment, DATABASE_URL: undefined, PORT: String(port) },
+      env: { ...environment, DATABASE_URL: undefined, REDIS_URL: undefined, PORT: String(port) },
     });
     sidebar = new WebSocket(`${nodeRed.url.replace('http', 'ws')}/comms`);
     sidebar.on('message', (text) => {
