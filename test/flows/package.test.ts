@@ -6,7 +6,7 @@ import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { type NodeRed, PACK_NAME, ROOT, startNodeRed } from '../services/node-red';
 import { requireService } from '../services/requirements';
-import { read, types } from '../unit/design/checkout';
+import { manifest, read, types } from '../unit/design/checkout';
 import { assertPluginsServed, assertServed } from './served';
 
 const NEWER = '99.0.0';
@@ -41,6 +41,18 @@ describe('the packed package', function () {
     );
     assert.deepEqual(
       packed.filter((path) => path.endsWith('.ts')),
+      [],
+    );
+  });
+
+  it('loads no library before a node needs it', async () => {
+    const paths = Object.values(manifest['node-red'].nodes).map((path) => join(ROOT, path));
+    const source = `${JSON.stringify(paths)}.forEach((path) => require(path)); console.log(Object.keys(require.cache).join('\\n'))`;
+    const { stdout } = await promisify(execFile)(process.execPath, ['--eval', source], { cwd: ROOT });
+    const loaded = stdout.trim().split('\n');
+    assert.ok(loaded.length > paths.length);
+    assert.deepEqual(
+      loaded.filter((path) => path.includes('node_modules')),
       [],
     );
   });
