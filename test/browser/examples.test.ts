@@ -11,7 +11,9 @@ import { readExamples, readSmallExamples } from '../unit/design/examples';
 declare const $: { fx: { off: boolean } };
 declare const RED: {
   nodes: {
-    eachNode(look: (node: { type: string; name: string; status?: { fill?: string; text?: string } }) => void): void;
+    eachNode(
+      look: (node: { id: string; type: string; name: string; status?: { fill?: string; text?: string } }) => void,
+    ): void;
   };
 };
 
@@ -100,6 +102,27 @@ for (const version of ['4.1', '5'] as NodeRedVersion[]) {
         'every node to be green',
         30_000,
       ).catch((error: Error) => assert.fail(`${error.message}\n${shown.join('\n')}`));
+    });
+
+    it('let a dialog pick from the queues that the broker has', async () => {
+      const id = await editor.page.evaluate(() => {
+        let found = '';
+        RED.nodes.eachNode((node) => {
+          if (node.type === 'ocelot-in') found = node.id;
+        });
+        return found;
+      });
+      await editor.openDialog(id);
+      const dialog = editor.page.locator('.contact-dialog').last();
+      await dialog.locator('[id$="-input-queue-load"]').click();
+      await dialog.locator('[id$="-input-queue-load-result"][data-state="passed"]').waitFor();
+      const offered = dialog.locator('[id$="-input-queue-list"] option');
+      assert.ok(
+        (await offered.evaluateAll((options) => options.map((each) => each.getAttribute('value')))).includes(
+          'audit_log',
+        ),
+      );
+      await editor.closeDialog('cancel');
     });
 
     it('leave no error in the console', () => assert.deepEqual(editor.errors, []));
