@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { businessEvents } from '../../lib/core/business-events';
 import { tracing } from '../../lib/core/trace';
 import type { HealthAnswer } from '../../lib/monitor/health';
@@ -8,9 +9,13 @@ import { nodeLogger } from '../../lib/red/logger';
 import type { Red, RuntimeNode } from '../../lib/red/node';
 import { registerNode } from '../../lib/red/register';
 import { Status } from '../../lib/red/status';
+import contactBroker from '../../nodes/contact-broker';
 import contactMonitor from '../../nodes/contact-monitor';
+import ocelotPublish from '../../nodes/ocelot-publish';
 import { GelfUdpSimulator } from '../simulators/telemetry/gelf';
 import { OtlpSimulator, type Received } from '../simulators/telemetry/otlp';
+import { VALID_DATA } from '../unit/ocelot/events';
+import { uniqueName } from '../unit/rabbitmq/brokers';
 import { type FlowNode, type Runtime, startRuntime, until } from './helper';
 
 interface Worker extends RuntimeNode {
@@ -34,6 +39,7 @@ const FLOW: FlowNode[] = [
   { id: 'monitor-a', type: 'contact-monitor', z: 'tab-a', name: '', service: 'audiohook', wires: [[]] },
   { id: 'monitor-b', type: 'contact-monitor', z: 'tab-b', name: '', service: 'ocelot', wires: [[]] },
 ];
+const MESSAGES = 200;
 const VARIABLES = /^(ENABLE_|GRAYLOG_|OTEL_|APPLICATIONINSIGHTS_|JSON_LINES_)/;
 
 describe('the telemetry of contact-monitor', () => {
@@ -146,6 +152,60 @@ describe('the telemetry of contact-monitor', () => {
     assert.ok(collector.points.some(({ name }) => name === 'rate_limit_events'));
     await collector.stop();
   });
+
+  for (const [answers, listen] of [
+    ['refuse every connection', false],
+    ['take every connection and never answer', true],
+  ] as const) {
+    it(`holds up no flow and no close while its receivers ${answers}`, async () => {
+      const silent = createServer();
+      const sockets = new Set<Socket>();
+      silent.on('connection', (socket) => sockets.add(socket.on('error', () => {}).pause()));
+      await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+      const { port } = silent.address() as AddressInfo;
+      if (!listen) await new Promise((resolve) => silent.close(resolve));
+      environment({
+        ENABLE_OTLP: 'true',
+        OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`,
+        ENABLE_GRAYLOG: 'true',
+        GRAYLOG_HOST: '127.0.0.1',
+        GRAYLOG_PORT: String(port),
+        GRAYLOG_PROTOCOL: 'tcp',
+      });
+      runtime = await startRuntime(
+        [workers, contactMonitor, contactBroker, ocelotPublish],
+        [
+          ...FLOW,
+          { id: 'broker', type: 'contact-broker', addresses: 'memory:dead-telemetry' },
+          { id: 'source', type: 'test-worker', z: 'tab-a', name: 'source', wires: [['publish']] },
+          {
+            id: 'publish',
+            type: 'ocelot-publish',
+            z: 'tab-a',
+            broker: 'broker',
+            exchange: uniqueName('events'),
+            organizationId: 'org-1',
+            // Nobody is bound to the exchange: the broker gives each of them back.
+            wires: [[], ['returned']],
+          },
+          { id: 'returned', type: 'helper', z: 'tab-a', wires: [] },
+        ],
+      );
+      const returned = runtime.received('returned');
+      for (let number = 0; number < MESSAGES; number += 1) {
+        warn('worker-a', `line ${number}`);
+        runtime.node('source').send({ payload: VALID_DATA['call.ended'], eventType: 'call.ended' } as never);
+      }
+      await until(() => returned.length === MESSAGES, 'all messages', 15_000);
+      const shown = (await stats()) as Record<string, { books?: { delivered: number } }>;
+      assert.equal(shown['otlp']?.books?.delivered, 0);
+      assert.equal((await fetch(`${runtime.url}/health`)).status, 200);
+      await runtime.stop();
+      for (const socket of sockets) socket.destroy();
+      silent.close();
+      await start();
+    });
+  }
 
   it('that cannot be set up makes the monitor degraded, in one sentence, and stops nothing', async () => {
     environment({ ENABLE_APPLICATION_INSIGHTS: 'true' });
