@@ -36,7 +36,7 @@ describe('npm start', function () {
     for (const name of ['PostgreSQL', 'Redis']) assert.match(output, new RegExp(`^ +${name} +on disk `, 'm'));
     assert.match(
       output,
-      /^Delivered: audiohook [1-9].* cody2zoho [1-9].* ocelot [1-9].* calls [1-9].* messages [1-9]/m,
+      /^(healthy|degraded): audiohook [1-9].* cody2zoho [1-9].* ocelot [1-9].* calls [1-9].* messages [1-9]/m,
     );
     assert.match(output, /It works: AudioHook collector, Cody to Zoho CRM, Ocelot events, Call API, Genesys messages/);
   });

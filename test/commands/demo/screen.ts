@@ -50,8 +50,8 @@ export function screen({ url, systems, traffic, apiUser, monitorToken }: ScreenF
   ].join('\n');
 }
 
-/** How the flows stand, in one line. */
+/** How the flows stand, in one line that fits 80 columns for a good while. */
 export function progressLine({ delivered, health }: Progress): string {
   const counts = Object.keys(SERVICES).map((service) => `${service} ${delivered[service as ServiceName]}`);
-  return `Delivered: ${counts.join(' · ')}   Health: ${health}`;
+  return `${health}: ${counts.join(' · ')} delivered`;
 }
