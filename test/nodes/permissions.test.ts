@@ -91,15 +91,10 @@ describe('a runtime with adminAuth', () => {
   });
 
   it('lets who may only read look at the sidebar and choose from lists, and do nothing', async () => {
-    assert.deepEqual(await open('looks'), [
-      '/contact-center/cody-poll-in/bots',
-      '/contact-center/genesys-notifications-in/topics',
-      '/contact-center/genesys-oauth/regions',
-      '/contact-center/genesys-tenants/regions',
-      '/contact-center/live',
-      '/contact-center/zoho-case-out/fields',
-      '/contact-center/zoho-oauth/data-centers',
-    ]);
+    const acts = /\/(test|:action)$/;
+    const looks = routes().flatMap(([, path]) => (acts.test(path) ? [] : [path]));
+    assert.ok(looks.includes('/contact-center/live') && looks.length < routes().length - 5);
+    assert.deepEqual(await open('looks'), looks.toSorted());
     assert.deepEqual(told, []);
   });
 
