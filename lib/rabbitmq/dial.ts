@@ -66,6 +66,8 @@ class NetworkLink extends EventEmitter implements AmqpLink {
     super();
     const { product = 'broker', version = '' } = model.connection.serverProperties;
     this.product = `${product} ${version}`.trim();
+    // It may be given up before anybody listens, and an error that nobody hears would end the process.
+    this.on('error', () => {});
     model.on('error', (error) => this.emit('error', error));
     model.on('close', (error) => {
       // After a missed heartbeat the client only says goodbye, which a dead peer never answers: the socket would stay.

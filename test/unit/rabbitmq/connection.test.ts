@@ -25,6 +25,15 @@ describe('a connection to RabbitMQ', function () {
     await connection.close();
   });
 
+  it('can be closed at any moment while it is made', async () => {
+    for (let turns = 0; turns < 60; turns += 5) {
+      connection = connectTo(broker.url);
+      use();
+      for (let turn = 0; turn < turns; turn += 1) await new Promise(setImmediate);
+      await Promise.all([...publishers.splice(0).map((publisher) => publisher.close()), connection.close()]);
+    }
+  });
+
   it('is made for the first who uses it, shared by all, and shown in the broker under its name', async () => {
     const name = uniqueName('connection');
     connection = connectTo(broker.url, { connectionName: name });
