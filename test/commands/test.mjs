@@ -1,5 +1,5 @@
 // `npm test`: installs and builds what is missing, runs the suites one after the other and adds them up. The flows mostly
-// wait, so nodes and browser run beside them, one after the other; what those have to say is printed when all are done.
+// wait, so others run beside them, one after the other; what those have to say is printed when all are done.
 // `npm test -- unit nodes` runs only these. REQUIRE_SERVICES=1 turns a skip for want of a service into a failure.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -18,10 +18,11 @@ const SUITES = {
   unit: (print) => mocha('unit', print),
   nodes: (print) => mocha('nodes', print),
   flows: (print) => mocha('flows', print),
+  system: (print) => mocha('system', print),
   browser: (print) => mocha('browser', print),
 };
 /** Which suites run beside which. */
-const BESIDE = { nodes: 'flows', browser: 'flows' };
+const BESIDE = { nodes: 'flows', system: 'flows', browser: 'flows' };
 
 try {
   const chosen = process.argv.slice(2);

@@ -57,7 +57,7 @@ describe('several processes with all example flows on one RabbitMQ, Redis and Po
     });
     for (let number = 0; number < 3; number += 1) await installation.addProcess();
     load = new Load(installation, awake);
-    await load.start({ audiohook: 50, chats: 1, ocelot: 5, calls: 2, messages: 15 });
+    await load.start({ audiohook: 50, chats: 1, ocelot: 5, calls: 2, messages: 11 });
 
     const together: string[] = [];
     let isLooking = false;
