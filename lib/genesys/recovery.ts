@@ -25,7 +25,7 @@ export interface RecoveryOptions {
    * least three times the tolerance.
    */
   settleMs?: number;
-  /** How many identifiers are remembered. Default 500 000, and always those of one pass over what is not settled. */
+  /** How many identifiers are remembered. Default 50 000, and always those of one pass over what is not settled. */
   idLimit?: number;
   /** How many events without a time are remembered. Default 100 000, with the same exception. */
   sightingLimit?: number;
@@ -160,7 +160,7 @@ export class EventRecovery {
     this.settleMs = Math.max(options.settleMs ?? DEFAULT_SETTLE_MS, 3 * this.toleranceMs);
     this.clock = options.clock ?? systemClock;
     const windowMs = this.settleMs + 3 * this.toleranceMs;
-    this.ids = new RecentIds({ limit: options.idLimit ?? 500_000, windowMs });
+    this.ids = new RecentIds({ limit: options.idLimit ?? 50_000, windowMs });
     this.sightings = new Sightings({
       limit: options.sightingLimit ?? 100_000,
       windowMs,

@@ -8,10 +8,13 @@ export interface Vitals {
   externalBytes: number;
   /** Event emitters on the heap, and the listeners of all of them. */
   emitters: number;
+  emittersByClass: Record<string, number>;
   listeners: number;
   eventTargets: number;
   /** Open files and sockets; null where the system does not tell. */
   handles: number | null;
+  /** Sockets by the port that they were made to, everything else by its path; empty where the system does not tell. */
+  handlesByKind: Record<string, number>;
   resources: number;
   /** Since the process was started. */
   cpuMicroseconds: number;
@@ -116,6 +119,8 @@ export function renderSoak(result: SoakResult): string {
       ],
     ),
     '',
+    ...growth('Event emitters', late, ({ emittersByClass }) => emittersByClass),
+    ...growth('Open files and sockets', late, ({ handlesByKind }) => handlesByKind),
     `The event loop was late by ${worst(({ loopDelayMs }) => loopDelayMs.p50)} ms at most in the median of a minute, ${worst(
       ({ loopDelayMs }) => loopDelayMs.p99,
     )} ms in its 99th percentile, ${worst(({ loopDelayMs }) => loopDelayMs.max)} ms at all.`,
@@ -150,6 +155,23 @@ export function renderSoak(result: SoakResult): string {
     complaints.length === 0 ? 'No warning and no error.' : `${complaints.length} warnings and errors:`,
     ...complaints.slice(0, 20).map((line) => `- \`${line}\``),
   ].join('\n')}\n`;
+}
+
+/** What there was more or less of in the last ten looks than in the first ten, as a mean; differences below one are none. */
+function growth(title: string, samples: readonly Sample[], take: (sample: Sample) => Record<string, number>): string[] {
+  const [early, end] = [samples.slice(0, 10), samples.slice(-10)].map((looks) => looks.map(take));
+  const mean = (looks: readonly Record<string, number>[], kind: string) =>
+    looks.reduce((sum, counts) => sum + (counts[kind] ?? 0), 0) / looks.length;
+  const kinds = new Set([...early!, ...end!].flatMap((counts) => Object.keys(counts)));
+  const lines = [...kinds].flatMap((kind) => {
+    const [before, after] = [mean(early!, kind), mean(end!, kind)];
+    return Math.abs(after - before) < 1
+      ? []
+      : [`- ${kind || 'without a name'}: ${before.toFixed(1)}, then ${after.toFixed(1)}`];
+  });
+  if (lines.length === 0)
+    return [`${title} by kind: as many in the last ten looks as in the first ten of the second half.`, ''];
+  return [`${title} by kind, in the first ten looks of the second half and in the last ten:`, '', ...lines, ''];
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {

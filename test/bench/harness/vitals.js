@@ -1,5 +1,5 @@
 // What a process holds, for a run of hours. Plain JavaScript, because it runs inside of Node-RED, where nothing compiles.
-const { readdirSync, readFileSync } = require('node:fs');
+const { readdirSync, readFileSync, readlinkSync } = require('node:fs');
 const { Session } = require('node:inspector');
 const { monitorEventLoopDelay } = require('node:perf_hooks');
 
@@ -16,6 +16,19 @@ const COUNT_LISTENERS = `function () {
   }
   return listeners;
 }`;
+
+/** How many emitters there are by the name of their class. */
+const COUNT_CLASSES = `function () {
+  const counts = {};
+  for (const { constructor } of this) {
+    const name = typeof constructor === 'function' ? constructor.name : '';
+    counts[name] = (counts[name] ?? 0) + 1;
+  }
+  return counts;
+}`;
+
+/** The state of a socket that waits for connections, in the tables of the system. */
+const LISTENING = '0A';
 
 const isLinux = process.platform === 'linux';
 let delay;
@@ -44,7 +57,7 @@ function vitals() {
     heapBytes: heapUsed,
     externalBytes: external,
     ...counts,
-    handles: isLinux ? readdirSync('/proc/self/fd').length : null,
+    ...(isLinux ? countHandles() : { handles: null, handlesByKind: {} }),
     resources: process.getActiveResourcesInfo().length,
     cpuMicroseconds: user + system,
     loopDelayMs,
@@ -58,6 +71,46 @@ function vitals() {
 function mappedBytes() {
   const [, kilobytes] = /^RssFile:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'));
   return Number(kilobytes) * 1_024;
+}
+
+/** All open files and sockets, and how many there are of each kind: sockets by the port they were made to. */
+function countHandles() {
+  const targets = readdirSync('/proc/self/fd').flatMap((each) => {
+    try {
+      return [readlinkSync(`/proc/self/fd/${each}`)];
+    } catch {
+      // The folder itself was open while it was read.
+      return [];
+    }
+  });
+  const sockets = new Map(['tcp', 'tcp6'].flatMap(socketsOf));
+  const ports = new Set([...sockets.values()].filter(({ state }) => state === LISTENING).map(({ local }) => local));
+  const handlesByKind = {};
+  for (const target of targets) {
+    const [, inode] = /^socket:\[(\d+)\]$/.exec(target) ?? [];
+    const socket = sockets.get(inode);
+    const kind = socket ? kindOf(socket, ports) : target.replace(/:\[\d+\]$/, '');
+    handlesByKind[kind] = (handlesByKind[kind] ?? 0) + 1;
+  }
+  return { handles: targets.length, handlesByKind };
+}
+
+function kindOf({ local, remote, state }, ports) {
+  if (state === LISTENING) return `server at port ${local}`;
+  return ports.has(local) ? `connection from outside to port ${local}` : `connection to port ${remote}`;
+}
+
+/** The sockets of the machine by their inode. */
+function socketsOf(table) {
+  const lines = readFileSync(`/proc/self/net/${table}`, 'utf8').trim().split('\n').slice(1);
+  return lines.map((line) => {
+    const [, local, remote, state, , , , , , inode] = line.trim().split(/\s+/);
+    return [inode, { local: portOf(local), remote: portOf(remote), state }];
+  });
+}
+
+function portOf(address) {
+  return Number.parseInt(address.split(':')[1], 16);
 }
 
 function countEmitters() {
@@ -74,6 +127,7 @@ function countEmitters() {
     const targets = objectsOf('EventTarget.prototype');
     return {
       emitters: ask(emitters, 'function () { return this.length; }'),
+      emittersByClass: ask(emitters, COUNT_CLASSES),
       listeners: ask(emitters, COUNT_LISTENERS),
       eventTargets: ask(targets, 'function () { return this.length; }'),
     };

@@ -10,9 +10,11 @@ describe('the report of a run of hours', () => {
     heapBytes: 50e6,
     externalBytes: 20e6,
     emitters: 600,
+    emittersByClass: { Socket: 50, '': 10 },
     listeners: 500,
     eventTargets: 50,
     handles: 60,
+    handlesByKind: { 'connection to port 5672': 4 },
     resources: 30,
     cpuMicroseconds: minutes * 6e6,
     loopDelayMs: { p50: 0.1, p99: 20, max: 100 },
@@ -71,6 +73,14 @@ describe('the report of a run of hours', () => {
     assert.deepEqual(cells(text, 'event listeners'), ['0', '60', '61', '0', '61', '+1.0']);
     assert.equal(cells(text, 'open files and sockets')?.at(-1), '+0.0');
     assert.match(text, /took 10\.0 % of one core/);
+  });
+
+  it('names the kinds of which there are more or fewer at the end of the second half than at its beginning', () => {
+    const minutes = Array.from({ length: 121 }, (_, minute) => minute);
+    const handles = (minute: number) => ({ 'connection to port 5672': minute > 100 ? 6 : 4, '/dev/null': 1 });
+    const text = renderSoak(result(minutes.map((minute) => sample(minute, { handlesByKind: handles(minute) }))));
+    assert.match(text, /Open files and sockets by kind.*:\n\n- connection to port 5672: 4\.0, then 6\.0\n\n/);
+    assert.match(text, /Event emitters by kind: as many in the last ten looks as in the first ten/);
   });
 
   it('names each look at books that did not balance, what was missing and what was logged', () => {
