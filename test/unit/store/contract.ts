@@ -105,11 +105,11 @@ export function promisesOfAStateStore(open: () => StateStore | Promise<StateStor
   });
 
   it('renews a value when it is replaced by itself, and keeps one for ever that is written without an end', async () => {
-    await store.set('lease', 1, { expiresInMs: 60 });
+    await store.set('lease', 1, { expiresInMs: 600 });
     assert.equal(await store.replace('lease', 1, 1, { expiresInMs: 60_000 }), true);
-    await store.set('kept', 1, { expiresInMs: 60 });
+    await store.set('kept', 1, { expiresInMs: 600 });
     await store.set('kept', 2);
-    await store.set('gone', 1, { expiresInMs: 61 });
+    await store.set('gone', 1, { expiresInMs: 601 });
     await until(async () => (await store.get('gone')) === undefined, 'the end');
     assert.equal(await store.get('lease'), 1);
     assert.equal(await store.get('kept'), 2);
