@@ -36,7 +36,7 @@ const CONNECTIONS = 40;
 export class AriClient {
   readonly access: AriAccess;
   // It keeps an unused connection for 4 s; Asterisk closes it after 15 s.
-  private readonly http = new HttpClient({ adapter: 'undici', connections: CONNECTIONS });
+  private readonly http = new HttpClient({ transport: 'undici', connections: CONNECTIONS });
   private readonly authorization: string;
 
   /** Asterisk answers in milliseconds or not at all: `answerWithinMs` is 5,000 when left out. */

@@ -73,7 +73,7 @@ export function useAccess(
 }
 
 function createAccess(credentials: GenesysCredentials, clock: Clock): SharedAccess {
-  const http = new HttpClient({ adapter: 'undici' });
+  const http = new HttpClient({ transport: 'undici' });
   const limit = new RateLimit({ turns: CALLS_A_MINUTE, windowMs: 60_000, clock });
   const { loginUrl, clientId, clientSecret: secret } = credentials;
   let shared: RationedToken | undefined;

@@ -3,8 +3,8 @@ import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import { HttpClient } from '../../../lib/core/http';
 import { carrierOf, contextOf, type SpanRecord, tracing } from '../../../lib/core/trace';
 
-for (const adapter of ['node', 'undici'] as const) {
-  describe(`HTTP calls over ${adapter}, in a trace`, () => {
+for (const transport of ['axios', 'undici'] as const) {
+  describe(`HTTP calls over ${transport}, in a trace`, () => {
     let server: Server;
     let http: HttpClient;
     let headers: IncomingHttpHeaders;
@@ -19,7 +19,7 @@ for (const adapter of ['node', 'undici'] as const) {
       });
       await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
       url = `http://127.0.0.1:${(server.address() as { port: number }).port}/cases/7`;
-      http = new HttpClient({ adapter });
+      http = new HttpClient({ transport });
       spans = [];
       stop = tracing.listen((span) => spans.push(span));
     });
@@ -31,7 +31,7 @@ for (const adapter of ['node', 'undici'] as const) {
     });
 
     it('carry it on, and are spans in it', async () => {
-      const node = tracing.start('node', { parent: null });
+      const node = tracing.start('axios', { parent: null });
       const query = { token: 'hunter2hunter2' };
       await tracing.run(node.context, () => http.send({ method: 'GET', url, query, what: 'read a Case' }));
       const [call] = spans as [SpanRecord];

@@ -4,10 +4,10 @@ import type { AddressInfo } from 'node:net';
 import { ContactError } from '../../../lib/core/errors';
 import { HttpClient, type HttpClientOptions, type HttpRequest } from '../../../lib/core/http';
 
-const kinds: HttpClientOptions[] = [{ adapter: 'node' }, { adapter: 'undici' }];
+const kinds: HttpClientOptions[] = [{ transport: 'axios' }, { transport: 'undici' }];
 
 for (const options of kinds) {
-  describe(`http client over ${options.adapter}`, () => {
+  describe(`http client over ${options.transport}`, () => {
     let client: HttpClient;
     let server: Server;
     let url: string;
@@ -69,6 +69,17 @@ for (const options of kinds) {
       );
       assert.equal(seen[0]?.headers['content-type'], headers['Content-Type']);
       assert.equal(seen[0]?.headers.authorization, headers.Authorization);
+    });
+
+    it('sends each header once, whatever the case of its name', async () => {
+      await client.send({ method: 'POST', url, headers: { ACCEPT: 'text/plain', 'User-Agent': 'someone' } });
+      const { accept, 'user-agent': agent } = seen[0]?.headers ?? {};
+      assert.deepEqual([accept, agent], ['text/plain', 'someone']);
+    });
+
+    it('leaves out the mark before a text, which JSON must not have', async () => {
+      handle = (_request, response) => response.end('\ufeff{"a":1}');
+      assert.equal((await client.send({ method: 'GET', url })).text, '{"a":1}');
     });
 
     it('gives an answer as bytes to who asks for them', async () => {
@@ -158,7 +169,7 @@ describe('http client with a proxy in the environment', () => {
     await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
     const before = process.env['http_proxy'];
     process.env['http_proxy'] = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
-    const client = new HttpClient({ adapter: 'undici' });
+    const client = new HttpClient({ transport: 'undici' });
     try {
       const answer = await client.send({ method: 'GET', url: 'http://host.invalid/path' });
       assert.equal(answer.text, 'through the proxy');
