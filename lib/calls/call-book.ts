@@ -57,6 +57,8 @@ export class CallBook {
   private readonly stateListeners = new Set<(state: CallBookState) => void>();
   private readonly stopping = new AbortController();
   private readonly idle = new Set<() => void>();
+  /** What listeners have still to be told of, oldest first. */
+  private readonly untold: CallUpdate[] = [];
   private away: { error: ContactError; over: Promise<void> } | undefined;
 
   constructor(options: CallBookOptions) {
@@ -111,12 +113,8 @@ export class CallBook {
     entry.queue.push(change);
     if (entry.writing) return;
     entry.writing = true;
-    void this.write(callId, entry).finally(() => {
-      entry.writing = false;
-      const over = entry.known === undefined || isFinal(entry.known.status);
-      if (over && entry.queue.length === 0) this.entries.delete(callId);
-      if (this.written()) for (const wake of this.idle) wake();
-    });
+    // Who records a change has perhaps somebody to answer, which Node-RED does in the next turn: they wait, the store need not.
+    setImmediate(() => setImmediate(() => void this.writeAll(callId, entry)));
   }
 
   /** A call as it stands, with what this process knows already and the store will know in a moment. */
@@ -154,12 +152,21 @@ export class CallBook {
       await Promise.race([written, delay(withinMs, { clock, signal: this.stopping.signal })]);
     }
     this.stopping.abort();
+    this.tellAll();
     this.listeners.clear();
     this.stateListeners.clear();
   }
 
   private written(): boolean {
     return [...this.entries.values()].every(({ queue, writing }) => queue.length === 0 && !writing);
+  }
+
+  private async writeAll(callId: string, entry: Entry): Promise<void> {
+    await this.write(callId, entry);
+    entry.writing = false;
+    const over = entry.known === undefined || isFinal(entry.known.status);
+    if (over && entry.queue.length === 0) this.entries.delete(callId);
+    if (this.written()) for (const wake of this.idle) wake();
   }
 
   private async write(callId: string, entry: Entry): Promise<void> {
@@ -216,12 +223,20 @@ export class CallBook {
     if (steps.length > 0) this.tell({ call, transitions: steps });
   }
 
+  /** Not at once: a call that is registered has to be made, and listeners may take their time. */
   private tell(update: CallUpdate): void {
-    for (const listener of [...this.listeners]) {
-      try {
-        listener(update);
-      } catch (thrown) {
-        this.logger.error(toContactError(thrown, 'tell of a call').message);
+    this.untold.push(update);
+    if (this.untold.length === 1) setImmediate(() => this.tellAll());
+  }
+
+  private tellAll(): void {
+    for (const update of this.untold.splice(0)) {
+      for (const listener of [...this.listeners]) {
+        try {
+          listener(update);
+        } catch (thrown) {
+          this.logger.error(toContactError(thrown, 'tell of a call').message);
+        }
       }
     }
   }

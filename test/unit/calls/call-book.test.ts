@@ -52,6 +52,24 @@ describe('the book of calls', () => {
       );
     });
 
+    it('keeps nobody waiting who has registered a call, and tells of it before all else', async () => {
+      const states = told(book);
+      const call = someCall();
+      await book.register(call);
+      assert.deepEqual([...states], []);
+      book.record(call.callId, { to: 'failed', at: Date.now() });
+      await until(() => states.get(call.callId)?.length === 2);
+      assert.deepEqual(states.get(call.callId), ['pending', 'failed']);
+    });
+
+    it('tells of what it has written before it is closed', async () => {
+      const states = told(book);
+      const call = someCall();
+      await book.register(call);
+      await book.close(1_000);
+      assert.deepEqual(states.get(call.callId), ['pending']);
+    });
+
     it('shows at once what it has been told, also before the store has it', async () => {
       const call = someCall();
       await book.register(call);
@@ -138,7 +156,7 @@ describe('the book of calls', () => {
         for (const to of ['dialing', 'ringing', 'answered', 'completed'] as const) {
           for (const { callId, createdAt } of some) book.record(callId, { to, at: createdAt + 10 });
         }
-        await until(() => some.filter(({ callId }) => states.get(callId)!.length > 2).length > 3 * kill);
+        await until(() => some.filter(({ callId }) => (states.get(callId)?.length ?? 0) > 2).length > 3 * kill);
         await server.kill();
         // When all was written already, somebody has to ask before it is noticed.
         await assert.rejects(book.get(some[0]!.callId));
@@ -146,6 +164,7 @@ describe('the book of calls', () => {
         await server.start();
         await until(() => book.state.state === 'working' && book.state.waiting === 0, 'all written', 20_000);
       }
+      await until(() => calls.every(({ callId }) => states.get(callId)?.at(-1) === 'completed'));
       for (const { callId } of calls) {
         assert.deepEqual(states.get(callId), ['pending', 'dialing', 'ringing', 'answered', 'completed']);
         assert.equal((await store.transitions(callId)).length, 5);
