@@ -125,9 +125,21 @@ export class CallBook {
     return kept && queue.reduce((call, change) => advance(call, change)?.call ?? call, kept);
   }
 
-  /** The steps of a call that the store has. */
+  /** The steps of a call, with those that the store will know in a moment. */
   async transitions(callId: string): Promise<Transition[]> {
-    return CALL_ID.test(callId) ? this.ask(() => this.options.store.transitions(callId)) : [];
+    if (!CALL_ID.test(callId)) return [];
+    const steps = [...(await this.ask(() => this.options.store.transitions(callId)))];
+    const { known, queue = [] } = this.entries.get(callId) ?? {};
+    // Steps of another writer that this process does not know yet: then it cannot tell what comes on top of them.
+    if (!known || steps.at(-1)?.to !== known.status) return steps;
+    let call = known;
+    for (const change of queue) {
+      const next = advance(call, change);
+      if (!next) continue;
+      call = next.call;
+      for (const step of next.steps) steps.push({ number: steps.length + 1, ...step });
+    }
+    return steps;
   }
 
   /** A part of all calls, newest first. */

@@ -75,6 +75,11 @@ describe('the book of calls', () => {
       await book.register(call);
       book.record(call.callId, { to: 'dialing', at: Date.now() });
       assert.equal((await book.get(call.callId))?.status, 'dialing');
+      const steps = (await book.transitions(call.callId)).map(({ number, to }) => [number, to]);
+      assert.deepEqual(steps, [
+        [1, 'pending'],
+        [2, 'dialing'],
+      ]);
       assert.equal(await book.get('no id at all'), undefined);
     });
 
