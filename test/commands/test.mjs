@@ -22,7 +22,7 @@ const SUITES = {
   browser: (print) => mocha('browser', print),
 };
 /** Which suites run beside which. */
-const BESIDE = { nodes: 'flows', system: 'flows', browser: 'flows' };
+const BESIDE = { nodes: 'unit', system: 'flows', browser: 'flows' };
 
 try {
   const chosen = process.argv.slice(2);

@@ -246,7 +246,7 @@ describe('the call API', function () {
     const rings = (callId: string) =>
       asterisk.record().filter(({ event, channel }) => event === 'CHAN_START' && channel === callId).length;
 
-    const kills = repetitions(2, 20);
+    const kills = repetitions(1, 20);
     it(`is killed in the midst of calls (${kills} times): none stays open, none rings twice, every status is true`, async function () {
       this.timeout(kills * 60_000);
       const api = await startCallApi(asterisk, { DATABASE_URL: await database.createDatabase() }, { userDir });

@@ -13,9 +13,9 @@ import { defaultClient, type GenesysSimulator, numberOf, startGenesysSimulator }
 const EXAMPLE = JSON.parse(readFileSync(join(ROOT, 'examples/audiohook-collector.json'), 'utf8')) as FlowEntry[];
 const INDEX = 'genesys-audiohook';
 const EVENTS = 100_000;
-const KILLS = repetitions(4, 20);
+const KILLS = repetitions(2, 20);
 const AWAY_SECONDS = repetitions(10, 180);
-const REDEPLOYS = repetitions(10, 50);
+const REDEPLOYS = repetitions(6, 50);
 
 /** What a runtime has in use, answered at `/resources` by a middleware that the settings add. */
 interface Resources {

@@ -11,7 +11,7 @@ import { defaultZoho, startZohoSimulator, type ZohoSimulator } from '../simulato
 
 const EXAMPLE = JSON.parse(readFileSync(join(ROOT, 'examples/cody-to-zoho.json'), 'utf8')) as FlowEntry[];
 const HOUR = 3_600_000;
-const KILLS = repetitions(3, 20);
+const KILLS = repetitions(2, 20);
 const CHATS_A_KILL = 15;
 
 interface Stats {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
+import { type RabbitMq, startRabbitMq } from '../services/rabbitmq';
 import { repetitions, requireService } from '../services/requirements';
 import { textMessage } from '../unit/genesys/messaging/sender-harness';
 import { until } from '../unit/until';
@@ -19,14 +20,20 @@ describe('the example of Genesys messages, with RabbitMQ and Redis', function ()
   this.timeout(600_000);
   requireService('rabbitmq');
   const redis = requireService('redis');
+  let rabbit: RabbitMq;
   let rig: MessagesRig;
 
+  before(async () => {
+    rabbit = await startRabbitMq();
+  });
   afterEach(() => rig?.close());
+  after(() => rabbit?.close());
 
   it('sends each message once through whatever goes wrong, or puts it aside, and tells of every change', async () => {
     const count = repetitions(800, 10_000);
     const organizations = 20;
     rig = await MessagesRig.start({
+      rabbit,
       organizations,
       redisProgram: redis.location,
       properties: {
@@ -86,6 +93,7 @@ describe('the example of Genesys messages, with RabbitMQ and Redis', function ()
 
   it('leaves all other organizations alone when one fails and floods, and comes back to it by itself', async () => {
     rig = await MessagesRig.start({
+      rabbit,
       organizations: 3,
       redisProgram: redis.location,
       properties: {
@@ -119,6 +127,7 @@ describe('the example of Genesys messages, with RabbitMQ and Redis', function ()
   it('serves an organization while so many others flood that their queues could hold all there is room for', async () => {
     const flooding = 6;
     rig = await MessagesRig.start({
+      rabbit,
       organizations: flooding + 1,
       redisProgram: redis.location,
       properties: { 'contact-queue-in': { prefetch: 100 }, 'genesys-message-out': { queueMessages: 50 } },
@@ -138,8 +147,9 @@ describe('the example of Genesys messages, with RabbitMQ and Redis', function ()
   });
 
   it('loses nothing and changes no id or time when Node-RED is killed again and again under load', async () => {
-    const kills = repetitions(2, 20);
+    const kills = repetitions(1, 20);
     rig = await MessagesRig.start({
+      rabbit,
       organizations: 4,
       redisProgram: redis.location,
       properties: { 'contact-queue-in': { retrySeconds: '0.2, 1' } },
@@ -166,6 +176,7 @@ describe('the example of Genesys messages, with RabbitMQ and Redis', function ()
   it('goes on by itself after RabbitMQ and Redis were killed under load', async () => {
     const kills = repetitions(1, 5);
     rig = await MessagesRig.start({
+      rabbit,
       organizations: 4,
       redisProgram: redis.location,
       properties: { 'contact-queue-in': { retrySeconds: '0.2, 1' } },
@@ -193,6 +204,7 @@ describe('the example of Genesys messages, with RabbitMQ and Redis', function ()
   it('shares the work, the limit and the memory between three processes, also when one is killed', async () => {
     const limit = 300;
     rig = await MessagesRig.start({
+      rabbit,
       organizations: 2,
       rateLimitPerMinute: limit,
       redisProgram: redis.location,
@@ -223,7 +235,12 @@ describe('the example of Genesys messages, with RabbitMQ and Redis', function ()
   });
 
   it('never lets a secret out: not into logs, answers, the dead-letter queue or events', async () => {
-    rig = await MessagesRig.start({ organizations: 2, redisProgram: redis.location, redisPassword: 'canary-redis' });
+    rig = await MessagesRig.start({
+      rabbit,
+      organizations: 2,
+      redisProgram: redis.location,
+      redisPassword: 'canary-redis',
+    });
     await rig.rabbit.control('add_user', 'canary', 'canary-rabbit');
     await rig.rabbit.control('set_permissions', 'canary', '.*', '.*', '.*');
     const service = await rig.startTenantService();
@@ -288,7 +305,7 @@ describe('the example of Genesys messages, with RabbitMQ and Redis', function ()
   });
 
   it('takes what Genesys posts in time under load, each thing once, and nothing that is forged', async () => {
-    rig = await MessagesRig.start({ organizations: 1, redisProgram: redis.location });
+    rig = await MessagesRig.start({ rabbit, organizations: 1, redisProgram: redis.location });
     const nodeRed = await rig.addNodeRed();
     const webhookUrl = `${nodeRed.url}/genesys/webhook`;
     rig.genesys.messaging.setWebhook('integration-o1', { webhookUrl });

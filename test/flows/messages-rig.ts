@@ -9,7 +9,7 @@ import { type BooksSnapshot, isBalanced, sumOfBooks } from '../../lib/core/books
 import type { StatusEvent } from '../../lib/genesys/messaging/record';
 import type { NodeStats, StatsAnswer } from '../../lib/monitor/stats';
 import { type FlowEntry, type NodeRed, type NodeRedOptions, ROOT, startNodeRed } from '../services/node-red';
-import { type RabbitMq, startRabbitMq } from '../services/rabbitmq';
+import type { RabbitMq } from '../services/rabbitmq';
 import { type RedisServer, startRedis } from '../services/redis';
 import { type GenesysSimulator, type GenesysSimulatorOptions, startGenesysSimulator } from '../simulators/genesys';
 import { simulated, simulatedTenants } from '../unit/genesys/messaging/sender-harness';
@@ -34,6 +34,8 @@ export interface TenantService {
 
 /** What a rig is made of. */
 export interface RigOptions {
+  /** Whose queues the rig deletes when it is closed. */
+  rabbit: RabbitMq;
   organizations: number;
   /** Calls a minute for each organization; default 60,000. */
   rateLimitPerMinute?: number;
@@ -50,7 +52,6 @@ export interface RigOptions {
 /** The example of Genesys messages with a RabbitMQ, a Redis and a simulated Genesys that a test may do anything to. */
 export class MessagesRig {
   readonly nodeReds: NodeRed[] = [];
-  readonly rabbit: RabbitMq;
   readonly redis: RedisServer | undefined;
   readonly genesys: GenesysSimulator;
   private readonly folder = mkdtempSync(join(tmpdir(), 'messages-rig-'));
@@ -59,11 +60,7 @@ export class MessagesRig {
   /** Bodies that were published, by message id. */
   readonly published = new Map<string, Record<string, unknown>>();
 
-  private constructor(
-    parts: { rabbit: RabbitMq; redis: RedisServer | undefined; genesys: GenesysSimulator },
-    options: RigOptions,
-  ) {
-    this.rabbit = parts.rabbit;
+  private constructor(parts: { redis: RedisServer | undefined; genesys: GenesysSimulator }, options: RigOptions) {
     this.redis = parts.redis;
     this.genesys = parts.genesys;
     this.options = options;
@@ -73,20 +70,23 @@ export class MessagesRig {
 
   static async start(options: RigOptions): Promise<MessagesRig> {
     const organizations = Array.from({ length: options.organizations }, (_, index) => simulated(`o${index + 1}`));
-    const [genesys, rabbit, redis] = await Promise.all([
+    const [genesys, redis] = await Promise.all([
       startGenesysSimulator({ rateLimitPerMinute: Number.POSITIVE_INFINITY, organizations, ...options.simulator }),
-      startRabbitMq(),
       options.redisProgram ? startRedis(redisOptions(options.redisProgram, options.redisPassword)) : undefined,
     ]);
-    const rig = new MessagesRig({ genesys, rabbit, redis }, options);
+    const rig = new MessagesRig({ genesys, redis }, options);
     // Those who listen to the exchange must be there before the first event.
-    await rabbit.use(async (connection) => {
+    await rig.rabbit.use(async (connection) => {
       const channel = await connection.createChannel();
       await channel.assertExchange('genesys.status', 'topic', { durable: true });
       await channel.assertQueue(STATUSES, { durable: true });
       await channel.bindQueue(STATUSES, 'genesys.status', 'message.status.#');
     });
     return rig;
+  }
+
+  get rabbit(): RabbitMq {
+    return this.options.rabbit;
   }
 
   get tenantsFile(): string {
@@ -171,9 +171,9 @@ export class MessagesRig {
 
   /** Messages that wait in the queue, in its waiting queues, and in the dead-letter queue. */
   async waiting(): Promise<{ queue: number; parked: number; aside: number }> {
-    const rows = await this.rabbit.list<{ name: string; messages: number }>('list_queues', 'name', 'messages');
+    const rows = Object.entries(await this.rabbit.queued());
     const count = (fits: (name: string) => boolean) =>
-      rows.filter(({ name }) => fits(name)).reduce((sum, { messages }) => sum + messages, 0);
+      rows.filter(([name]) => fits(name)).reduce((sum, [, messages]) => sum + messages, 0);
     return {
       queue: count((name) => name === QUEUE),
       parked: count((name) => name.startsWith(`${QUEUE}.retry.`)),
@@ -254,8 +254,11 @@ export class MessagesRig {
     await Promise.all(this.nodeReds.map((nodeRed) => nodeRed.stop()));
     await Promise.all(this.services.map((close) => close()));
     await this.genesys.close();
-    await this.rabbit.close();
     await this.redis?.close();
+    await this.rabbit.use(async (connection) => {
+      const channel = await connection.createChannel();
+      for (const name of Object.keys(await this.rabbit.queued())) await channel.deleteQueue(name);
+    });
     rmSync(this.folder, { recursive: true, force: true });
   }
 

@@ -10,8 +10,8 @@ import { type RabbitMq, startRabbitMq } from '../services/rabbitmq';
 import { repetitions, requireService } from '../services/requirements';
 import { publishingFlow, publishNumbers, remembered, startBrokerFlow, statsOf, untilState } from './broker-flow';
 
-const EVENTS = repetitions(6_000, 20_000);
-const KILLS = repetitions(2, 10);
+const EVENTS = repetitions(4_000, 20_000);
+const KILLS = repetitions(1, 10);
 /** The broker stands still for so long, in seconds. */
 const FREEZES = repetitions(0, 1) === 1 ? [10, 60] : [6];
 const MOST_LOG_LINES = 10;

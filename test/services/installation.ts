@@ -242,10 +242,7 @@ export class Installation {
 
   /** Messages in every queue of RabbitMQ, those that are out to consumers among them. */
   async queued(): Promise<Record<string, number>> {
-    const rows = await this.rabbitmq.list<{ name: string; messages: number }>('list_queues', 'name', 'messages');
-    return Object.fromEntries(
-      rows.filter(({ messages }) => messages > 0).map(({ name, messages }) => [name, messages]),
-    );
+    return Object.fromEntries(Object.entries(await this.rabbitmq.queued()).filter(([, messages]) => messages > 0));
   }
 
   async close(): Promise<void> {

@@ -13,6 +13,12 @@ const SCRIPTS = ['/usr/lib/rabbitmq/bin', '/opt/rabbitmq/sbin', '/usr/local/sbin
 /** A start takes about five seconds alone on a machine. */
 const READY_WITHIN_MS = 90_000;
 
+/** What {@link RabbitMq.queued} and {@link RabbitMq.users} ask the server, in its own language. */
+const QUEUED = `[[Name, Messages] || Queue <- rabbit_amqqueue:list(),
+  [{name, {resource, _, _, Name}}, {messages, Messages}] <- [rabbit_amqqueue:info(Queue, [name, messages])]]`;
+const USERS = `#{connections => length(rabbit_networking:connections()), channels => length(rabbit_channel:list()),
+  consumers => length(rabbit_amqqueue:consumers_all(<<"/">>))}`;
+
 /** A RabbitMQ of its own: free ports, own node name, data, logs, cookie and port mapper. Nobody else is on it. */
 export interface RabbitMq {
   /** `amqp://guest:guest@127.0.0.1:<port>/` */
@@ -28,7 +34,11 @@ export interface RabbitMq {
   freeze(): void;
   /** Lets a frozen process go on. */
   thaw(): void;
-  /** The output of `rabbitmqctl`, which takes about two seconds. */
+  /** Messages in each queue by its name, those that are out to consumers among them. */
+  queued(): Promise<Record<string, number>>;
+  /** How many of each there are. */
+  users(): Promise<{ connections: number; channels: number; consumers: number }>;
+  /** The output of `rabbitmqctl`, which takes about two seconds of processor time. */
   control(...command: string[]): Promise<string>;
   /** The rows of a `list_...` command of `rabbitmqctl`. */
   list<Row = Record<string, unknown>>(...command: string[]): Promise<Row[]>;
@@ -204,6 +214,14 @@ class Server implements RabbitMq {
     this.child?.kill('SIGCONT');
   }
 
+  async queued(): Promise<Record<string, number>> {
+    return Object.fromEntries(await this.ask<[string, number][]>(QUEUED));
+  }
+
+  users(): Promise<{ connections: number; channels: number; consumers: number }> {
+    return this.ask(USERS);
+  }
+
   async control(...command: string[]): Promise<string> {
     const { stdout } = await promisify(execFile)(join(this.scripts, 'rabbitmqctl'), ['--quiet', ...command], {
       env: this.environment,
@@ -223,6 +241,17 @@ class Server implements RabbitMq {
     } finally {
       await connection.close().catch(() => {});
     }
+  }
+
+  /** Has the server itself work out an expression: a hundredth of what starting `rabbitmqctl` costs. */
+  private async ask<Answer>(expression: string): Promise<Answer> {
+    const cookie = readFileSync(join(this.folder, 'home/.erlang.cookie'), 'utf8').trim();
+    const asking = promisify(execFile)('erl_call', ['-n', this.name, '-c', cookie, '-e'], { env: this.environment });
+    asking.child.stdin?.end(`base64:encode_to_string(rabbit_json:encode(${expression})).\n`);
+    const { stdout } = await asking;
+    const [, encoded] = /^\{ok, "(.*)"\}/.exec(stdout) ?? [];
+    if (encoded === undefined) throw new Error(`RabbitMQ answered ${stdout}`);
+    return JSON.parse(Buffer.from(encoded, 'base64').toString('utf8')) as Answer;
   }
 
   async close(): Promise<void> {

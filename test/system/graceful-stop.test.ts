@@ -5,7 +5,7 @@ import { Load } from '../services/load';
 import { repetitions, requireService } from '../services/requirements';
 import { until } from '../unit/until';
 
-const STOPS = repetitions(2, 10);
+const STOPS = repetitions(1, 10);
 /** What the nodes may take to finish, and the rest of Node-RED. */
 const STOP_WITHIN_MS = 8_000;
 /** So many events the audit log of the example has out at once. */
