@@ -4,9 +4,12 @@ export const MASK = '***';
 /** A value shorter than this is not masked by itself: it would tear holes into ordinary words. */
 const SHORTEST_SECRET = 6;
 /** Renewed tokens pile up over months; the oldest are long invalid by the time this many have come after them. */
-const MOST_SECRETS = 2_000;
+const MOST_TOKENS = 2_000;
 
 const secrets = new Set<string>();
+const tokens = new Set<string>();
+/** All of them, the longest first: of one that begins like another the rest would be left over. */
+let longestFirst: readonly string[] | undefined;
 const SECRET_NAME = /pass(word|phrase)?$|secret|token$|authorization|api[-_]?key$|credential|^cookie$|connectUri/i;
 // The repetitions are bounded and begin at the start of a word: a long text without spaces must not take quadratic time.
 const PATTERNS: [RegExp, string][] = [
@@ -21,23 +24,38 @@ const PATTERNS: [RegExp, string][] = [
 ];
 
 /**
- * Makes a value known as a secret, so that {@link redact} masks it wherever it turns up. Values under 6
- * characters and `undefined` are ignored.
+ * Makes a value known as a secret, so that {@link redact} masks it wherever it turns up, as long as the process lives:
+ * what a person has configured. Values under 6 characters and `undefined` are ignored.
  */
 export function registerSecret(value: string | undefined): void {
-  if (value === undefined || value.length < SHORTEST_SECRET) return;
-  secrets.delete(value);
+  if (!isSecret(value) || secrets.has(value)) return;
   secrets.add(value);
-  if (secrets.size > MOST_SECRETS) {
-    const [oldest] = secrets;
-    if (oldest !== undefined) secrets.delete(oldest);
-  }
+  longestFirst = undefined;
+}
+
+/**
+ * The same for a secret that a remote system issues anew again and again, such as an access token or the address of a
+ * channel. They pile up over months, so only the newest 2,000 are known.
+ */
+export function registerToken(value: string | undefined): void {
+  if (!isSecret(value)) return;
+  const isNew = !tokens.delete(value);
+  tokens.add(value);
+  if (!isNew) return;
+  const [oldest] = tokens;
+  if (tokens.size > MOST_TOKENS && oldest !== undefined) tokens.delete(oldest);
+  longestFirst = undefined;
+}
+
+function isSecret(value: string | undefined): value is string {
+  return value !== undefined && value.length >= SHORTEST_SECRET;
 }
 
 /** The text with every registered secret, credential in an address, authorization header and token masked. */
 export function redact(text: string): string {
+  longestFirst ??= [...secrets, ...tokens].sort((one, other) => other.length - one.length);
   let result = text;
-  for (const secret of secrets) {
+  for (const secret of longestFirst) {
     if (result.includes(secret)) result = result.replaceAll(secret, MASK);
   }
   for (const [pattern, replacement] of PATTERNS) result = result.replace(pattern, replacement);

@@ -3,7 +3,7 @@ import { type BackoffOptions, backoffDelayMs } from './backoff';
 import { type Clock, systemClock, type Timer } from './clock';
 import { ContactError, describe, toContactError } from './errors';
 import { type Logger, silentLogger } from './log';
-import { registerSecret } from './redaction';
+import { registerToken } from './redaction';
 
 /** An access token and its time. */
 export interface AccessToken {
@@ -192,7 +192,7 @@ export class TokenCache {
     const asked = clock.now();
     try {
       const { value, lifetimeMs, obtainedAt = asked } = await fetch(this.stopping.signal);
-      registerSecret(value);
+      registerToken(value);
       const token = { value, obtainedAt, expiresAt: obtainedAt + lifetimeMs };
       if (this.token && obtainedAt - this.token.obtainedAt >= USABLE_FOR_MS) this.uselessInRow = 0;
       this.token = token;

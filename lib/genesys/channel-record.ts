@@ -1,4 +1,4 @@
-import { registerSecret } from '../core/redaction';
+import { registerToken } from '../core/redaction';
 import type { StateStore } from '../store/store';
 
 /** What is known about a notification channel. Whoever knows its id can read its events. */
@@ -37,7 +37,7 @@ export function maskedChannel(id: string): string {
 }
 
 function known(record: ChannelRecord): ChannelRecord {
-  registerSecret(record.id);
-  registerSecret(record.connectUri);
+  registerToken(record.id);
+  registerToken(record.connectUri);
   return record;
 }

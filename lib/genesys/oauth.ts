@@ -4,7 +4,7 @@ import { type Clock, systemClock, type Timer } from '../core/clock';
 import { ContactError } from '../core/errors';
 import { type HttpAnswer, HttpClient } from '../core/http';
 import { RateLimit } from '../core/rate-limit';
-import { registerSecret } from '../core/redaction';
+import { registerSecret, registerToken } from '../core/redaction';
 import { TokenCache } from '../core/token-cache';
 import { RationedToken } from '../store/rationed-token';
 import type { StateStore } from '../store/store';
@@ -123,7 +123,7 @@ export async function requestToken(
   const value = body?.['access_token'];
   const lifetimeMs = Number(body?.['expires_in']) * 1_000;
   if (answer.status === 200 && typeof value === 'string' && value !== '' && lifetimeMs > 0) {
-    registerSecret(value);
+    registerToken(value);
     return { value, lifetimeMs };
   }
   throw tokenError(loginUrl, answer, body);

@@ -1,16 +1,18 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { type Clock, delay, systemClock } from '../core/clock';
 import { ContactError, toContactError } from '../core/errors';
-import { registerSecret } from '../core/redaction';
+import { registerToken } from '../core/redaction';
 import { seal, unseal } from '../core/sealing';
 import type { FetchedToken } from '../core/token-cache';
 import type { StateStore } from './store';
 
 /** A token with plain facts that came with it. */
 export interface TokenWithFacts extends FetchedToken {
+  /** Where the API is, for one; without secrets. */
   facts?: Record<string, string>;
 }
 
+/** Settings of a {@link RationedToken}. */
 export interface RationedTokenOptions {
   store: StateStore;
   /** Whose token it is: the same text in every process, without a secret in it. */
@@ -96,7 +98,7 @@ export class RationedToken {
     const asked = clock.now();
     try {
       const token = await this.options.request(signal);
-      registerSecret(token.value);
+      registerToken(token.value);
       await this.write(token, asked);
       if (ledger.lockOuts > 0) await this.keep({ ...ledger, lockOuts: 0, lockedUntil: 0 });
       return { ...token, obtainedAt: asked, isShared: false };
@@ -155,7 +157,7 @@ export class RationedToken {
     const value = found && unseal(found.sealed, this.options.secret);
     if (!found || value === undefined || value === this.rejected) return undefined;
     if (this.options.clock.now() >= found.expiresAt) return undefined;
-    registerSecret(value);
+    registerToken(value);
     const { obtainedAt, expiresAt, facts } = found;
     return { value, obtainedAt, lifetimeMs: expiresAt - obtainedAt, facts };
   }

@@ -1,7 +1,7 @@
 import { parseJson, readable } from '../core/answers';
 import { ContactError } from '../core/errors';
 import type { HttpAnswer, HttpClient } from '../core/http';
-import { registerSecret } from '../core/redaction';
+import { registerSecret, registerToken } from '../core/redaction';
 
 /** What it takes to get an access token from Zoho. */
 export interface ZohoCredentials {
@@ -75,7 +75,7 @@ async function requestGrant(
   const body = parseJson(answer.text);
   const grant = readGrant(body);
   if (!grant) throw grantError(what, accountsUrl, answer, body);
-  registerSecret(grant.value);
+  registerToken(grant.value);
   registerSecret(grant.refreshToken);
   return grant;
 }
