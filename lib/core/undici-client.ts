@@ -72,11 +72,15 @@ export class UndiciClient {
       const headers: Record<string, string> = {};
       let status = 0;
       let length = 0;
-      let abort: (reason?: Error) => void = () => {};
-      const stop = () => abort(new Error('the request was given up'));
+      let abort: ((reason?: Error) => void) | undefined;
+      const stop = () => {
+        if (abort) abort(new Error('the request was given up'));
+        // While it waits for a connection there is nothing to abort yet, and it may wait for long.
+        else reject(neverSent());
+      };
       const finish = () => signal.removeEventListener('abort', stop);
       if (signal.aborted) {
-        reject(new Error('the request was given up'));
+        stop();
         return;
       }
       signal.addEventListener('abort', stop);
@@ -96,7 +100,7 @@ export class UndiciClient {
         onData: (chunk) => {
           length += chunk.length;
           if (length > largestAnswerBytes) {
-            abort(new Error(`the answer is larger than ${largestAnswerBytes} bytes`));
+            abort?.(new Error(`the answer is larger than ${largestAnswerBytes} bytes`));
             return false;
           }
           chunks.push(chunk);
@@ -113,6 +117,11 @@ export class UndiciClient {
       });
     });
   }
+}
+
+/** What a request ends with that was given up before it had a connection: that code says that it has not arrived. */
+function neverSent(): Error {
+  return Object.assign(new Error('the request was given up'), { code: 'UND_ERR_CONNECT_TIMEOUT' });
 }
 
 function queryOf(parameters: Record<string, string | number | boolean | undefined>, before: string): string {

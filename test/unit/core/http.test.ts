@@ -144,6 +144,33 @@ for (const options of kinds) {
       assert.equal(seen.length, 1);
     });
 
+    it('gives up in time also what still waits for a connection, and does not send it later', async () => {
+      const narrow = new HttpClient({ ...options, connections: 1 });
+      let release = () => {};
+      const arrived = new Promise<void>((resolve) => {
+        handle = (_request, response) => {
+          release = () => response.end('{}');
+          resolve();
+        };
+      });
+      const first = narrow.send({ method: 'GET', url: `${url}/first` });
+      await arrived;
+      const second = await narrow
+        .send({ method: 'GET', url: `${url}/second`, timeoutMs: 50 })
+        .catch((thrown) => thrown);
+      assert.ok(second instanceof ContactError, 'the second request ended before the first');
+      if (options.transport === 'undici') assert.equal(second.code, 'UNREACHABLE', 'nothing has been sent');
+      release();
+      assert.equal((await first).status, 200);
+      handle = (_request, response) => response.end('{}');
+      await narrow.send({ method: 'GET', url: `${url}/third` });
+      assert.deepEqual(
+        seen.map((request) => request.url),
+        ['/first', '/third'],
+      );
+      narrow.close();
+    });
+
     it('keeps its connections open', async () => {
       const ports = new Set<number | undefined>();
       server.on('request', (request: IncomingMessage) => ports.add(request.socket.remotePort));
