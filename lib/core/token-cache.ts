@@ -54,6 +54,11 @@ export interface TokenReport {
 
 /** A token that is dropped sooner than this after it was obtained was not accepted at all. */
 const USABLE_FOR_MS = 60_000;
+/**
+ * A token that is due for renewal as soon as it is there is what could be had: others share it, and no new one may be
+ * asked for now. It is asked for again after so long.
+ */
+const ASK_AGAIN_MS = 5_000;
 /** A timer cannot wait longer; it is set again then. */
 const LONGEST_TIMER_MS = 2_000_000_000;
 
@@ -70,6 +75,8 @@ export class TokenCache {
   private token: AccessToken | undefined;
   private pending: Promise<AccessToken> | undefined;
   private failure: { error: ContactError; until: number } | undefined;
+  /** When the token that is held is to be renewed, in milliseconds since the epoch. */
+  private dueAt = 0;
   /** Failures in a row. */
   private failedInRow = 0;
   /** Tokens in a row that were not accepted although they were new. */
@@ -94,7 +101,7 @@ export class TokenCache {
   async get(): Promise<AccessToken> {
     const token = this.current;
     if (!token) return this.renew();
-    if (this.options.clock.now() >= this.renewalTime(token)) {
+    if (this.options.clock.now() >= this.dueAt) {
       // The old one still works: nobody waits for the new one, and whoever uses the old one is told later.
       this.renew().catch(() => {});
     }
@@ -196,6 +203,7 @@ export class TokenCache {
       const token = { value, obtainedAt, expiresAt: obtainedAt + lifetimeMs };
       if (this.token && obtainedAt - this.token.obtainedAt >= USABLE_FOR_MS) this.uselessInRow = 0;
       this.token = token;
+      this.dueAt = this.renewalTime(token);
       this.obtained += 1;
       if (this.failedInRow > 0) logger.info('There is a new access token again');
       this.failedInRow = 0;
@@ -230,8 +238,10 @@ export class TokenCache {
     return error;
   }
 
-  private renewalTime(token: AccessToken): number {
-    return token.obtainedAt + (token.expiresAt - token.obtainedAt) * this.options.renewAt;
+  private renewalTime({ obtainedAt, expiresAt }: AccessToken): number {
+    const { clock, renewAt } = this.options;
+    const due = obtainedAt + (expiresAt - obtainedAt) * renewAt;
+    return due > clock.now() ? due : clock.now() + ASK_AGAIN_MS;
   }
 
   /** Renews by itself while someone listens; after a failure as soon as its pause is over. */
@@ -240,7 +250,7 @@ export class TokenCache {
     clock.clearTimeout(this.timer);
     this.timer = undefined;
     if (this.listeners.size === 0 || this.pending !== undefined || !this.token) return;
-    const due = Math.max(this.renewalTime(this.token), this.failure?.until ?? 0);
+    const due = Math.max(this.dueAt, this.failure?.until ?? 0);
     const waitMs = Math.min(LONGEST_TIMER_MS, Math.max(0, due - clock.now()));
     this.timer = clock.setTimeout(() => {
       this.timer = undefined;

@@ -118,6 +118,29 @@ describe('token cache', () => {
     cache.close();
   });
 
+  it('does not ask on and on for a token that is due already when it comes, because no newer one can be had', async () => {
+    const start = Date.now();
+    let [asked, isNewer] = [0, false];
+    const cache = new TokenCache({
+      fetch: async () => {
+        asked += 1;
+        return { value: 'token-of-all', lifetimeMs: 3_600_000, obtainedAt: isNewer ? Date.now() : start - 3_000_000 };
+      },
+    });
+    cache.onRenewed(() => {});
+    for (let second = 0; second < 60; second += 1) {
+      await settled(cache.get());
+      await time.tickAsync(800);
+    }
+    assert.ok(asked >= 5 && asked <= 15, `${asked} requests in a minute`);
+    isNewer = true;
+    await time.tickAsync(10_000);
+    const before = asked;
+    await time.tickAsync(600_000);
+    assert.equal(asked, before);
+    cache.close();
+  });
+
   it('answers from memory after a refusal, with pauses that grow from 5 s to 5 min', async () => {
     const cache = cacheOf(() => Promise.reject(refused()));
     const seen: number[] = [];
