@@ -5,7 +5,9 @@ import type { Keeping, StateStore } from './store';
 
 /** A store that can be gone for a while, and tells. */
 export interface SharedStore extends StateStore {
+  /** Whether it answers, as far as is known. */
   readonly available: boolean;
+  /** Calls `listener` when it goes and when it comes back. Gives back the function that ends this. */
   onChange(listener: (available: boolean) => void): () => void;
 }
 
@@ -17,6 +19,7 @@ interface Missed {
   expiresAt?: number;
 }
 
+/** Settings of a {@link FallbackStore}. */
 export interface FallbackStoreOptions {
   shared: SharedStore;
   /** Keeps a copy of all that this process writes; closed together with this store. */
@@ -93,10 +96,15 @@ export class FallbackStore implements StateStore {
   async set(key: string, value: unknown, keeping?: Keeping): Promise<void> {
     await this.settled();
     await this.either(
-      () => this.shared.set(key, value, keeping),
-      () => this.miss(key, 'set', keeping),
+      async () => {
+        await this.shared.set(key, value, keeping);
+        await this.local.set(this.copy(key), value, keeping);
+      },
+      async () => {
+        await this.local.set(this.copy(key), value, keeping);
+        await this.miss(key, 'set', keeping);
+      },
     );
-    await this.local.set(this.copy(key), value, keeping);
   }
 
   async add(key: string, value: unknown, keeping?: Keeping): Promise<boolean> {
@@ -134,10 +142,15 @@ export class FallbackStore implements StateStore {
   async delete(key: string): Promise<void> {
     await this.settled();
     await this.either(
-      () => this.shared.delete(key),
-      () => this.miss(key, 'delete'),
+      async () => {
+        await this.shared.delete(key);
+        await this.local.delete(this.copy(key));
+      },
+      async () => {
+        await this.local.delete(this.copy(key));
+        await this.miss(key, 'delete');
+      },
     );
-    await this.local.delete(this.copy(key));
   }
 
   async remove(key: string, expected: unknown): Promise<boolean> {
@@ -201,10 +214,13 @@ export class FallbackStore implements StateStore {
     }
   }
 
+  /** To be called when the copy has been changed: what is made up for is read from there, at any moment after this. */
   private async miss(key: string, kind: Missed['kind'], { expiresInMs }: Keeping = {}): Promise<void> {
     const missed: Missed = expiresInMs === undefined ? { kind } : { kind, expiresAt: this.clock.now() + expiresInMs };
     this.missed.set(key, missed);
     await this.local.set(this.mark(key), missed, expiresInMs === undefined ? {} : { expiresInMs });
+    // The shared store may have come back while the copy was being changed.
+    if (!this.aloneNow) this.catchUp();
   }
 
   private async forget(key: string): Promise<void> {
@@ -221,31 +237,33 @@ export class FallbackStore implements StateStore {
   }
 
   private catchUp(): void {
-    this.catchingUp ??= this.makeUp()
-      .then(
-        () => this.setAlone(false),
-        (thrown: unknown) => {
-          // It is gone again: the next return goes on with the rest.
-          this.logger.debug(`What was missed could not be written to the shared store: ${describe(thrown)}`);
-        },
-      )
-      .finally(() => {
-        this.catchingUp = undefined;
-      });
+    this.catchingUp ??= this.makeUp().catch((thrown: unknown) => {
+      // It is gone again: the next return goes on with the rest.
+      this.catchingUp = undefined;
+      this.logger.debug(`What was missed could not be written to the shared store: ${describe(thrown)}`);
+    });
   }
 
   private async makeUp(): Promise<void> {
     await this.loaded;
-    for (const [key, { kind, expiresAt }] of [...this.missed]) {
-      const value = await this.local.get(this.copy(key));
-      const keeping = expiresAt === undefined ? {} : { expiresInMs: Math.max(1, expiresAt - this.clock.now()) };
-      if (kind === 'delete') await this.shared.delete(key);
-      else if (value !== undefined && kind === 'set') await this.shared.set(key, value, keeping);
-      else if (value !== undefined && !(await this.shared.add(key, value, keeping))) {
-        // Another process was first.
-        await this.local.delete(this.copy(key));
-      }
-      await this.forget(key);
+    // What was begun alone may end while this goes on, and concern a key that was made up for already.
+    for (let [next] = this.missed; next; [next] = this.missed) {
+      const [key, missed] = next;
+      await this.makeUpFor(key, missed);
+      if (this.missed.get(key) === missed) await this.forget(key);
+    }
+    this.catchingUp = undefined;
+    this.setAlone(false);
+  }
+
+  private async makeUpFor(key: string, { kind, expiresAt }: Missed): Promise<void> {
+    const value = await this.local.get(this.copy(key));
+    const keeping = expiresAt === undefined ? {} : { expiresInMs: Math.max(1, expiresAt - this.clock.now()) };
+    if (kind === 'delete') await this.shared.delete(key);
+    else if (value !== undefined && kind === 'set') await this.shared.set(key, value, keeping);
+    else if (value !== undefined && !(await this.shared.add(key, value, keeping))) {
+      // Another process was first.
+      await this.local.delete(this.copy(key));
     }
   }
 
