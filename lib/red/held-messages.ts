@@ -24,15 +24,19 @@ const BATCH = { items: 100, bytes: 1_000_000, ageMs: 0 };
 /** Far more than is ever held. */
 const LIMITS = { items: 1_000_000, bytes: 4_000_000_000 };
 
-/** Holds back the messages of a source during a pause, and keeps them in their order. */
+/**
+ * Holds back the messages of a source during a pause, and keeps them in their order. One that cannot be held, because the
+ * disk is full or the node is being closed, goes into the flow at once: out of its order, but not lost.
+ */
 export class HeldMessages {
   private readonly outbox: Outbox<undefined>;
+  private started = false;
   private paused = false;
   /** Resolves when something may be sent. */
   private way: Promise<void>;
   private open: () => void = () => {};
 
-  /** Nothing is sent before {@link start}: an earlier run may have left something. */
+  /** Nothing is sent before {@link start}: an earlier run may have left something. Throws `BUFFER_FAILED`. */
   constructor(private readonly options: HeldMessagesOptions) {
     this.way = this.barred();
     const { folder } = options;
@@ -44,15 +48,23 @@ export class HeldMessages {
       overflow: 'refuse',
       backoff: { baseMs: 100, maxMs: 1_000 },
       send: (entries, signal) => this.release(entries, signal),
-      onEnding: () => options.onChange(),
+      onEnding: ({ body }, ending) => {
+        if ('error' in ending) options.send(JSON.parse(body) as NodeMessage);
+        options.onChange();
+      },
+      onState: ({ state, error }) => {
+        if (state === 'failed' && error) options.logger.error(error.message, { code: error.code });
+      },
     });
   }
 
   /** The flow can take messages now. */
   start(): void {
+    this.started = true;
     if (!this.paused) this.open();
   }
 
+  /** Whether it holds back what comes. */
   get isPaused(): boolean {
     return this.paused;
   }
@@ -63,9 +75,9 @@ export class HeldMessages {
     return queued + inFlight;
   }
 
-  /** Sends a message, or holds it while it is paused or others are held that came before. */
+  /** Sends a message, or holds it before the start, while it is paused, and while others are held that came before. */
   take(message: object): void {
-    if (!this.paused && this.count === 0) {
+    if (this.started && !this.paused && this.count === 0) {
       this.options.send(message as NodeMessage);
       return;
     }
@@ -81,7 +93,7 @@ export class HeldMessages {
   pause(): void {
     if (this.paused) return;
     this.paused = true;
-    this.way = this.barred();
+    if (this.started) this.way = this.barred();
     this.options.onChange();
   }
 
@@ -89,11 +101,11 @@ export class HeldMessages {
   resume(): void {
     if (!this.paused) return;
     this.paused = false;
-    this.open();
+    if (this.started) this.open();
     this.options.onChange();
   }
 
-  /** What is held stays on disk for the next start. */
+  /** What is held stays on disk for the next start; in memory it ends. Takes half a second longer than `withinMs` at most. */
   async close(withinMs: number): Promise<void> {
     await this.outbox.close(withinMs);
   }

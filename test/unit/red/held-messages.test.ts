@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DiskDatabase } from '../../../lib/core/disk-database';
+import { ContactError } from '../../../lib/core/errors';
 import { silentLogger } from '../../../lib/core/log';
 import { HeldMessages } from '../../../lib/red/held-messages';
 import { until } from '../until';
@@ -68,6 +70,47 @@ describe('held messages', () => {
     second.start();
     await until(() => sent.length === 6);
     assert.deepEqual(sent, numbers(6));
+  });
+
+  it('go into the flow when they cannot be stored, so that none is lost', async () => {
+    const held = open();
+    held.start();
+    held.pause();
+    const { write } = DiskDatabase.prototype;
+    DiskDatabase.prototype.write = () => Promise.reject(new ContactError('BUFFER_FAILED', { attempted: 'write' }));
+    try {
+      take(held, 0, 3);
+      await until(() => held.count === 0);
+    } finally {
+      DiskDatabase.prototype.write = write;
+    }
+    assert.deepEqual(sent, numbers(3));
+  });
+
+  it('go into the flow when they come while it is closed', async () => {
+    const held = open();
+    held.start();
+    held.pause();
+    const closed = held.close(500);
+    take(held, 0, 2);
+    await closed;
+    assert.deepEqual(sent, numbers(2));
+  });
+
+  it('wait for the flow to be there, also when a pause begins or ends before', async () => {
+    const held = open();
+    take(held, 0, 2);
+    held.pause();
+    take(held, 2, 2);
+    held.resume();
+    await until(() => held.count === 4);
+    assert.deepEqual(sent, []);
+    held.pause();
+    held.start();
+    assert.deepEqual(sent, []);
+    held.resume();
+    await until(() => sent.length === 4);
+    assert.deepEqual(sent, numbers(4));
   });
 
   it('end the pause when there are too many, so that none is lost', async () => {
