@@ -10,6 +10,7 @@ interface Waiting {
 /** Messages for a flow that somebody waits for until the flow has settled them. */
 export class AwaitedMessages {
   private readonly deliveries: DeliverySource<Waiting>;
+  private isClosed = false;
 
   /** `name` is the source and `attempted` what fails when a message cannot be settled, both for errors. */
   constructor(
@@ -26,9 +27,13 @@ export class AwaitedMessages {
     });
   }
 
-  /** Sends a message with a delivery. Resolves when the flow has settled it; rejects when it is to come again. */
+  /**
+   * Sends a message with a delivery. Resolves when the flow has settled it; rejects when it is to come again, and with
+   * `CLOSED` when nobody waits any longer.
+   */
   send(message: NodeMessage, send: (message: NodeMessage) => void): Promise<void> {
     return new Promise((resolve, reject) => {
+      if (this.isClosed) throw this.closedError();
       const delivery = this.deliveries.open({ resolve, reject });
       send(Object.assign(message, { delivery }));
     });
@@ -36,7 +41,12 @@ export class AwaitedMessages {
 
   /** Nobody waits any longer: what is open rejects with `CLOSED`. */
   close(): void {
-    const error = new ContactError('CLOSED', { attempted: this.attempted });
+    this.isClosed = true;
+    const error = this.closedError();
     for (const { reject } of this.deliveries.close()) reject(error);
+  }
+
+  private closedError(): ContactError {
+    return new ContactError('CLOSED', { attempted: this.attempted });
   }
 }

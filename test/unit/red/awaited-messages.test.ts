@@ -40,5 +40,7 @@ describe('awaited messages', () => {
     awaited.close();
     await assert.rejects(done, (thrown: ContactError) => thrown.code === 'CLOSED');
     assert.equal(settleDelivery(sent[0]!, { kind: 'acknowledge' }), false);
+    await assert.rejects(send(), (thrown: ContactError) => thrown.code === 'CLOSED');
+    assert.equal(sent.length, 1);
   });
 });
