@@ -1,6 +1,7 @@
 import type { Pool, QueryResult, QueryResultRow } from 'pg';
 import { ContactError, describe, type ErrorCode, type ErrorFacts } from '../core/errors';
 import { registerSecret } from '../core/redaction';
+import { percentDecoded } from '../core/text';
 import { MIGRATIONS } from './migrations';
 
 /** Any number that no other program takes for its own lock in the same database. */
@@ -152,6 +153,6 @@ function meaningOf(thrown: unknown): Meaning {
 function withoutCredentials(url: string): string {
   if (!URL.canParse(url)) return 'PostgreSQL';
   const parsed = new URL(url);
-  if (parsed.password) registerSecret(decodeURIComponent(parsed.password));
+  registerSecret(percentDecoded(parsed.password));
   return `postgresql://${parsed.host}${parsed.pathname}`;
 }

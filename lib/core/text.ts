@@ -21,6 +21,15 @@ export function cutText(text: string, limit: number, border?: RegExp): string {
   return splitText(text, limit, border)[0] as string;
 }
 
+/** A part of an address without its percent encoding. A percent sign that begins no code is meant as it stands. */
+export function percentDecoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 function cutAt(text: string, limit: number, border: RegExp | undefined): number {
   // The border may begin right behind the limit.
   const window = text.slice(0, limit + 200);

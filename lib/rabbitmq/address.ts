@@ -1,5 +1,6 @@
 import { ContactError } from '../core/errors';
 import { registerSecret } from '../core/redaction';
+import { percentDecoded } from '../core/text';
 
 /** Where a broker is, and who wants in. */
 export interface BrokerAddress {
@@ -66,19 +67,10 @@ function parse(text: string): BrokerAddress {
     protocol,
     hostname,
     port: Number(url.port) || (protocol === 'amqps' ? 5671 : 5672),
-    username: decode(url.username),
-    password: decode(url.password),
-    vhost: decode(url.pathname.slice(1)),
+    username: percentDecoded(url.username),
+    password: percentDecoded(url.password),
+    vhost: percentDecoded(url.pathname.slice(1)),
   };
-}
-
-/** A percent sign that begins no code is meant as it stands. */
-function decode(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }
 
 function problem(answer: string): ContactError {

@@ -30,5 +30,3 @@ export function adminRoute(RED: Red, route: AdminRoute): void {
     );
   });
 }
-
-export { formCredential as formValue, readForm } from './config';

@@ -1,6 +1,7 @@
 import { ContactError, describe } from '../core/errors';
 import { isTimeZone } from '../core/local-time';
 import { redact, registerSecret } from '../core/redaction';
+import { percentDecoded } from '../core/text';
 import { type Definition, findConfigNode, type Red, type RuntimeNode, useConfigNode } from './node';
 
 /** Where a field finds what the user has set. */
@@ -96,7 +97,7 @@ export function readForm<const Of extends Fields>(
 const PLACEHOLDER = '__PWRD__';
 
 /** A posted credential, or the stored one of the node `form.id` when the dialog has only its placeholder. */
-export function formCredential(RED: Red, form: Record<string, unknown>, name: string): unknown {
+function formCredential(RED: Red, form: Record<string, unknown>, name: string): unknown {
   const posted = form[name];
   if (posted !== PLACEHOLDER || typeof form['id'] !== 'string') return posted;
   const stored = RED.nodes.getCredentials(form['id']) as Record<string, unknown> | null | undefined;
@@ -275,13 +276,20 @@ export function choice<const Word extends string, const Options extends FieldOpt
   });
 }
 
+/** Options of {@link list}. */
+export interface ListOptions extends FieldOptions<readonly string[]> {
+  /** What each of them may be; anything when left out. */
+  words?: readonly string[];
+}
+
 /** Texts: an array, or one text with commas or line breaks between them. Empty ones are left out. */
-export function list<const Options extends FieldOptions<readonly string[]>>(
-  options?: Options,
-): Field<ValueOf<readonly string[], Options>> {
+export function list<const Options extends ListOptions>(options?: Options): Field<ValueOf<readonly string[], Options>> {
   return field<readonly string[], Options>(options, (raw) => {
     const items = Array.isArray(raw) ? raw : asText(raw).split(/[,\n]/);
-    return items.map(asText).filter((item) => item !== '');
+    const found = items.map(asText).filter((item) => item !== '');
+    const { words } = options ?? {};
+    if (words && !found.every((item) => words.includes(item))) throw new Error(`hold only ${words.join(', ')}`);
+    return found;
   });
 }
 
@@ -344,7 +352,7 @@ export function url<const Options extends UrlOptions>(options?: Options): Field<
     if (!parsed || !protocols.includes(parsed.protocol)) {
       throw new Error(`be an address that begins with ${protocols.map((name) => `${name}//`).join(' or ')}`);
     }
-    if (parsed.password) registerSecret(decodeURIComponent(parsed.password));
+    registerSecret(percentDecoded(parsed.password));
     // In an AMQP address the slash at the end names a virtual host.
     return /^(http|ws)/.test(parsed.protocol) ? given.replace(/\/+$/, '') : given;
   });

@@ -3,6 +3,7 @@ import { backoffDelayMs } from '../core/backoff';
 import { ContactError, describe } from '../core/errors';
 import { type Logger, silentLogger } from '../core/log';
 import { redact, registerSecret } from '../core/redaction';
+import { percentDecoded } from '../core/text';
 import type { Keeping, StateStore } from './store';
 
 /** Where a Redis is and how it is used. */
@@ -62,7 +63,7 @@ export class RedisStore implements StateStore {
     const address = new URL(url);
     // Of two passwords the library would take the one in the address.
     if (password !== undefined) address.password = encodeURIComponent(password);
-    if (address.password) registerSecret(decodeURIComponent(address.password));
+    registerSecret(percentDecoded(address.password));
     this.target = `${address.protocol}//${address.host}${address.pathname}`;
     // Loaded only here: most runtimes have no Redis.
     const { Redis: Client } = require('ioredis') as typeof import('ioredis');
@@ -70,6 +71,8 @@ export class RedisStore implements StateStore {
     this.firstAttempt = new Promise((resolve) => {
       this.client.once('ready', resolve);
       this.client.once('error', () => resolve());
+      // A proxy in front of a Redis that is away takes connections and ends them without a word.
+      this.client.once('close', () => resolve());
     });
     this.client.on('ready', () => this.setAvailable(true));
     this.client.on('close', () => this.setAvailable(false));

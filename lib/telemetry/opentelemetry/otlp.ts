@@ -1,4 +1,5 @@
 import { registerSecret } from '../../core/redaction';
+import { percentDecoded } from '../../core/text';
 import type { Destination } from '../destination';
 import { type Exporter, OpenTelemetryDestination } from './destination';
 import { optionalPackage } from './optional-package';
@@ -55,16 +56,8 @@ export function readHeaders(text: string): Record<string, string> {
   for (const part of text.split(',')) {
     const [, name, value] = /^\s*([^=\s]+)\s*=\s*(.*?)\s*$/.exec(part) ?? [];
     if (name === undefined || value === undefined) continue;
-    headers[name] = decoded(value);
+    headers[name] = percentDecoded(value);
     registerSecret(headers[name]);
   }
   return headers;
-}
-
-function decoded(value: string): string {
-  try {
-    return decodeURIComponent(value);
-  } catch {
-    return value;
-  }
 }

@@ -425,6 +425,9 @@ describe('configuration', () => {
       const changed = readForm(runtime.RED, { ...form, id: 'tested', key: 'changed-key' }, FIELDS);
       assert.ok(changed.ok);
       assert.equal(changed.value.key, 'changed-key');
+      const other = readForm(runtime.RED, { ...form, id: 'other', key: '__PWRD__' }, FIELDS);
+      assert.ok(other.ok);
+      assert.equal(other.value.key, undefined, 'of the node that is edited, and of no other');
     });
 
     it('does not make a user of a node that is only being edited', async () => {

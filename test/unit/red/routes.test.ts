@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Request, Response } from 'express';
 import { ContactError } from '../../../lib/core/errors';
-import { adminRoute, formValue } from '../../../lib/red/admin';
+import { adminRoute } from '../../../lib/red/admin';
 import { type HttpHandler, httpRoute } from '../../../lib/red/http';
 import type { Red } from '../../../lib/red/node';
 import { registerNode } from '../../../lib/red/register';
@@ -13,7 +13,7 @@ describe('routes', () => {
     { id: 'tab', type: 'tab', label: 'Tab' },
     { id: 'tested', type: 'test-node', z: 'tab', name: '', wires: [] },
   ];
-  const node = (RED: Red) => registerNode(RED, 'test-node', () => {}, { key: 'password' });
+  const node = (RED: Red) => registerNode(RED, 'test-node', () => {});
   const post = (path: string, body: unknown) =>
     fetch(`${runtime.adminUrl}${path}`, {
       method: 'POST',
@@ -81,7 +81,7 @@ describe('routes', () => {
     const open = async (handler: (request: Request) => unknown) => {
       const route = (RED: Red) =>
         adminRoute(RED, { method: 'post', path: '/contact-center/test', permission: 'test-node.write', handler });
-      runtime = await startRuntime([node, route, route], FLOW, { credentials: { tested: { key: 'stored' } } });
+      runtime = await startRuntime([node, route, route], FLOW);
     };
 
     it('answer with what the handler gives', async () => {
@@ -137,15 +137,6 @@ describe('routes', () => {
       );
       assert.deepEqual(asked, ['test-node.read']);
       assert.equal((await fetch(`${runtime.adminUrl}/contact-center/secret`)).status, 403);
-    });
-
-    it('find the stored credential behind the placeholder of the dialog, and only of the node that is edited', async () => {
-      await open(() => ({}));
-      const keyOf = (form: Record<string, unknown>) => formValue(runtime.RED, form, 'key');
-      assert.equal(keyOf({ id: 'tested', key: '__PWRD__' }), 'stored');
-      assert.equal(keyOf({ id: 'tested', key: 'typed' }), 'typed');
-      assert.equal(keyOf({ id: 'tested', key: '' }), '');
-      assert.equal(keyOf({ id: 'other', key: '__PWRD__' }), undefined);
     });
   });
 });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -99,6 +100,15 @@ describe('state store in Redis', () => {
     await mine.close();
     process.off('warning', warn);
     assert.deepEqual(warnings, []);
+  });
+
+  it('says that Redis is away when something takes its connections and ends them without a word', async () => {
+    const proxy = createServer((socket) => socket.resume().end());
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+    const store = new RedisStore({ url: `redis://127.0.0.1:${(proxy.address() as AddressInfo).port}` });
+    await assert.rejects(store.get('a'), gone);
+    await store.close();
+    await new Promise((resolve) => proxy.close(resolve));
   });
 
   it('tells a wrong password from a Redis that is away, and shows it nowhere', async () => {
