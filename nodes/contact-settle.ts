@@ -1,7 +1,6 @@
 import { type DeliveryOutcome, settleDelivery } from '../lib/core/deliveries';
 import { choice, number, readConfig, text } from '../lib/red/config';
 import { onInput } from '../lib/red/input';
-import { nodeLogger } from '../lib/red/logger';
 import type { Red, RuntimeNode } from '../lib/red/node';
 import { registerNode } from '../lib/red/register';
 import { readSettlement, SETTLE_ACTIONS } from '../lib/red/settlement';
@@ -20,10 +19,7 @@ export default function contactSettle(RED: Red): void {
     const status = new Status(RED, node, { details: () => ({ settled: { ...counts } }) });
     const config = readConfig(RED, node, definition, FIELDS);
     if (config.ok) status.set('idle');
-    else {
-      status.set('not-configured', { reason: config.error.message });
-      nodeLogger(RED, node).error(config.error.message, { code: config.error.code });
-    }
+    else status.cannotStart(config.error);
     onInput(node, async (message, send) => {
       if (!config.ok) throw config.error;
       const outcome: DeliveryOutcome = readSettlement(message, config.value);

@@ -4,6 +4,9 @@ import { ContactError, ERROR_CATALOGUE, type ErrorCode } from '../core/errors';
 /** What contact-settle may be told to do; `automatic` goes by `msg.settle`, and then by `msg.error`. */
 export const SETTLE_ACTIONS = ['automatic', 'acknowledge', 'retry', 'dead-letter'] as const;
 
+/** The longest wait before the next attempt, in seconds: a week, as in the dialog of the node. */
+const LONGEST_DELAY_SECONDS = 604_800;
+
 /** How the node is set. */
 export interface SettlementSettings {
   action: (typeof SETTLE_ACTIONS)[number];
@@ -45,7 +48,9 @@ function readAsked(settle: unknown): Asked {
     throw invalid('msg.settle must be acknowledge, retry or dead-letter');
   }
   const seconds = delaySeconds === undefined ? undefined : Number(delaySeconds);
-  if (seconds !== undefined && !(seconds >= 0)) throw invalid('msg.settle.delaySeconds must be a number from 0');
+  if (seconds !== undefined && !(seconds >= 0 && seconds <= LONGEST_DELAY_SECONDS)) {
+    throw invalid(`msg.settle.delaySeconds must be a number from 0 to ${LONGEST_DELAY_SECONDS}`);
+  }
   return {
     action: action as Action,
     ...(seconds === undefined ? {} : { delaySeconds: seconds }),
@@ -60,21 +65,23 @@ function readAsked(settle: unknown): Asked {
 function byError(error: unknown): Action {
   if (error === undefined || error === null) return 'acknowledge';
   const { retryable, code } = error as { retryable?: unknown; code?: unknown };
-  const isKnown = typeof code === 'string' && code in ERROR_CATALOGUE;
-  const mayPass = retryable ?? (isKnown ? ERROR_CATALOGUE[code as ErrorCode].retryable : true);
+  const mayPass = retryable ?? (isKnown(code) ? ERROR_CATALOGUE[code].retryable : true);
   return mayPass === false ? 'dead-letter' : 'retry';
 }
 
 function errorOf(error: unknown, reason: string | undefined, retryable: boolean): ContactError {
   const { code, message, status } = (error ?? {}) as { code?: unknown; message?: unknown; status?: unknown };
-  const known = typeof code === 'string' && code in ERROR_CATALOGUE ? (code as ErrorCode) : 'REJECTED';
-  return new ContactError(known, {
+  return new ContactError(isKnown(code) ? code : 'REJECTED', {
     attempted: 'handle the message',
     answer: reason ?? (typeof message === 'string' ? message : 'the flow has given no reason'),
     advice: 'Remove the reason, then replay the dead-letter queue.',
     retryable,
     ...(typeof status === 'number' ? { status } : {}),
   });
+}
+
+function isKnown(code: unknown): code is ErrorCode {
+  return typeof code === 'string' && Object.hasOwn(ERROR_CATALOGUE, code);
 }
 
 function invalid(answer: string): ContactError {

@@ -136,7 +136,12 @@ describe('contact-settle', () => {
     runtime.node('source').send({ delivery: deliveries.open('token'), settle: 'maybe' });
     await until(() => caught.length === 1);
     assert.match(caught[0]!.error.message, /acknowledge, retry or dead-letter/);
-    assert.equal(deliveries.counts().open, 1);
+    // A timer that is set so far ahead goes off at once.
+    const settle = { action: 'retry', delaySeconds: 3_000_000 };
+    runtime.node('source').send({ delivery: deliveries.open('token'), settle } as never);
+    await until(() => caught.length === 2);
+    assert.match(caught[1]!.error.message, /from 0 to 604800/);
+    assert.equal(deliveries.counts().open, 2);
   });
 
   it('settles everything behind a Catch and a Complete node', async () => {
