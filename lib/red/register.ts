@@ -1,5 +1,3 @@
-import { toContactError } from '../core/errors';
-import { nodeLogger } from './logger';
 import type { Definition, Red, RuntimeNode } from './node';
 import { Status } from './status';
 
@@ -21,9 +19,7 @@ export function registerNode<Running extends RuntimeNode = RuntimeNode>(
     try {
       start(this, definition);
     } catch (thrown) {
-      const error = toContactError(thrown, 'start the node');
-      new Status(RED, this).set('failed', { reason: error.message });
-      nodeLogger(RED, this).error(error.message, { code: error.code });
+      new Status(RED, this).cannotStart(thrown);
     }
   }
   const types = Object.fromEntries(Object.entries(credentials).map(([name, kind]) => [name, { type: kind }]));

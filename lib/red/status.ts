@@ -59,8 +59,11 @@ export interface StatusSources {
   actions?: () => NodeActions;
 }
 
+/** Should a node fail while it starts, the status that tells of that takes the place of the one that it has made. */
+const statuses = new WeakMap<RuntimeNode, Status>();
+
 /**
- * The status of a node: on the canvas at most once a second, the newest wins; in the registry of the monitor at once.
+ * The status of a node, of which it has one: on the canvas at most once a second, the newest wins; in the registry of the monitor at once.
  * It ends by itself when the node is closed.
  *
  * A status object carries `state` and `reason` besides what the editor shows, so that flows can act on them.
@@ -84,6 +87,8 @@ export class Status {
     private readonly clock: Clock = systemClock,
   ) {
     this.since = clock.now();
+    statuses.get(node)?.close();
+    statuses.set(node, this);
     this.self = {
       id: node.id,
       type: node.type,

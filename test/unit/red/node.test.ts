@@ -3,6 +3,7 @@ import { ContactError } from '../../../lib/core/errors';
 import { monitored } from '../../../lib/monitor/registry';
 import { findConfigNode, flowIdsOf, offered, useConfigNode } from '../../../lib/red/node';
 import { registerNode } from '../../../lib/red/register';
+import { Status } from '../../../lib/red/status';
 import { type FlowNode, type NodeModule, type Runtime, startRuntime, until } from '../../nodes/helper';
 
 const modules: NodeModule[] = [
@@ -17,7 +18,8 @@ const modules: NodeModule[] = [
       useConfigNode(RED, node, definition['tenants'], 'test-tenants');
     }),
   (RED) =>
-    registerNode(RED, 'test-broken', () => {
+    registerNode(RED, 'test-broken', (node) => {
+      new Status(RED, node).set('connected');
       throw new Error('no luck with Bearer abcdefghijkl');
     }),
 ];
@@ -133,10 +135,9 @@ describe('nodes', () => {
     >;
     const [shown] = status.lastCall.args;
     assert.deepEqual([shown['fill'], shown['shape'], shown['state']], ['red', 'ring', 'failed']);
-    const report = monitored
-      .all()
-      .find(({ id }) => id === 'broken')!
-      .report();
+    const reports = monitored.all().filter(({ id }) => id === 'broken');
+    assert.equal(reports.length, 1, 'the node is there once');
+    const report = reports[0]!.report();
     assert.match(report.reason!, /Could not start the node: no luck/);
     const [logged] = error.lastCall.args;
     assert.match(String(logged), /Could not start the node/);
