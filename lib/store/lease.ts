@@ -2,6 +2,7 @@ import { type Clock, systemClock, type Timer } from '../core/clock';
 import { type Logger, silentLogger } from '../core/log';
 import type { StateStore } from './store';
 
+/** Settings of a {@link Lease}. */
 export interface LeaseOptions {
   store: StateStore;
   /** What is leased. */
@@ -18,6 +19,7 @@ export interface LeaseOptions {
    * left out. Without it nothing stays.
    */
   leavesWord?: boolean;
+  /** It is held from now on, or not any more. */
   onChange?(held: boolean): void;
   clock?: Clock;
   logger?: Logger;
@@ -76,7 +78,7 @@ export class Lease {
   async take(): Promise<boolean> {
     await this.attempt();
     this.tell();
-    if (this.held) this.schedule();
+    if (this.held && !this.closed) this.schedule();
     return this.held;
   }
 
@@ -110,6 +112,7 @@ export class Lease {
 
   private schedule(): void {
     const { clock, durationMs } = this.options;
+    clock.clearTimeout(this.timer);
     this.timer = clock.setTimeout(() => void this.tick(), durationMs / 3);
     this.timer.unref?.();
   }

@@ -140,6 +140,14 @@ describe('lease', () => {
     await assert.rejects(take('last'), away);
   });
 
+  it('is given back for good, however often it was tried for', async () => {
+    const claim = new Lease({ store, key: 'claim', owner: 'one', durationMs: DURATION, clock, leavesWord: false });
+    assert.deepEqual([await claim.take(), await claim.take()], [true, true]);
+    await claim.close();
+    await time.tickAsync(DURATION);
+    assert.equal(values.size, 0);
+  });
+
   it('counts a new term when someone else may have had it', async () => {
     const one = await lease('one');
     await time.tickAsync(10 * DURATION);
