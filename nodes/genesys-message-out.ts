@@ -10,7 +10,7 @@ import { brokerPicks } from '../lib/red/broker-picks';
 import { configNode, number, optionalConfigNode, readConfig, text, type Values } from '../lib/red/config';
 import { onClose } from '../lib/red/input';
 import { nodeLogger } from '../lib/red/logger';
-import { MessageSink } from '../lib/red/message-sink';
+import { abandonWhenRemoved, MessageSink } from '../lib/red/message-sink';
 import { StatusPublisher } from '../lib/red/message-status';
 import type { Definition, Red, RuntimeNode } from '../lib/red/node';
 import { nodeStateOf, OutboxStatus } from '../lib/red/outbox-status';
@@ -66,6 +66,7 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
   if (!config.ok || problem) {
     // What cannot be sent now is better off in its queue.
     refuseMessages(RED, node, definition, status.cannotStart(problem), ({ context }) => context?.message ?? {});
+    abandonWhenRemoved(node, config.ok ? config.value.settle : true);
     return;
   }
   const { tenants, store, broker, settle, statusExchange } = config.value;

@@ -5,7 +5,7 @@ import { ContactError, messageError } from '../core/errors';
 import { publicRecord } from '../genesys/messaging/record';
 import type { MessageSender } from '../genesys/messaging/sender';
 import type { SendOutcome, Submission } from '../genesys/messaging/submission';
-import { type Done, onInputDeferred } from './input';
+import { type Done, onClose, onInputDeferred } from './input';
 import type { RuntimeNode } from './node';
 import { traceOf } from './tracing';
 
@@ -42,15 +42,8 @@ export class MessageSink {
   async close(removed: boolean): Promise<void> {
     const left = await this.sender.close(CLOSE_WITHIN_MS);
     const unsent = left.flatMap((submission) => this.waiting.get(submission) ?? []);
-    if (!removed) {
-      if (unsent.length > 0) handedOver.set(this.node.id, unsent);
-      return;
-    }
-    const error = new ContactError('CLOSED', { attempted: 'send the message' });
-    for (const taken of unsent) {
-      const isReturned = settleDelivery(taken.message, { kind: 'retry', isCounted: false, error });
-      if (!isReturned) this.end(taken, { kind: 'failed', error, attempts: 0 });
-    }
+    if (removed) abandon(this.node, unsent, this.settle);
+    else if (unsent.length > 0) handedOver.set(this.node.id, unsent);
   }
 
   private take(taken: Waiting): void {
@@ -89,8 +82,31 @@ export class MessageSink {
       if (isCounted) done(error);
       return;
     }
-    node.send([null, { ...message, error: messageError(error, attempts) } as NodeMessage]);
+    sendFailed(node, message, error, attempts);
     if (settle) settleDelivery(message, { kind: 'dead-letter', error });
     done(error);
   }
+}
+
+/** Lets a node that cannot send give away what its last instance has handed over, should there be no next one. */
+export function abandonWhenRemoved(node: RuntimeNode, settle: boolean): void {
+  onClose(node, (removed) => {
+    if (!removed) return;
+    abandon(node, handedOver.get(node.id) ?? [], settle);
+    handedOver.delete(node.id);
+  });
+}
+
+/** There is nobody left to send these: what came from a queue is better off there. */
+function abandon(node: RuntimeNode, unsent: readonly Waiting[], settle: boolean): void {
+  const error = new ContactError('CLOSED', { attempted: 'send the message' });
+  for (const { message, done } of unsent) {
+    if (settle && settleDelivery(message, { kind: 'retry', isCounted: false, error })) continue;
+    sendFailed(node, message, error, 0);
+    done(error);
+  }
+}
+
+function sendFailed(node: RuntimeNode, message: NodeMessageInFlow, error: ContactError, attempts: number): void {
+  node.send([null, { ...message, error: messageError(error, attempts) } as NodeMessage]);
 }

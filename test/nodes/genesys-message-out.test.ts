@@ -96,6 +96,11 @@ describe('genesys-message-out', () => {
   const send = (payload: unknown, more: Record<string, unknown> = {}) =>
     runtime.node('source').send({ payload, ...more } as never);
   const withDelivery = (payload: unknown) => send(payload, { delivery: deliveries.open('token') });
+  const remove = () =>
+    runtime.deploy(
+      flow().filter(({ id }) => !['out', 'complete', 'catch'].includes(id)),
+      'nodes',
+    );
   const report = () =>
     monitored
       .all()
@@ -230,12 +235,32 @@ describe('genesys-message-out', () => {
     genesys.fail({ path: MESSAGE, times: 1_000, answer: { status: 503 } });
     for (let n = 0; n < 5; n += 1) withDelivery(textMessage(`m${n}`));
     await until(() => report().books?.received === 5);
-    await runtime.deploy(
-      flow().filter(({ id }) => !['out', 'complete', 'catch'].includes(id)),
-      'nodes',
-    );
+    await remove();
     await until(() => outcomes.length === 5);
     assert.ok(outcomes.every((outcome) => outcome.kind === 'retry' && outcome.isCounted === false));
+  });
+
+  it('gives back what waits when it is deleted after a deploy that has broken its configuration', async () => {
+    await start();
+    genesys.fail({ path: MESSAGE, times: 1_000, answer: { status: 503 } });
+    for (let n = 0; n < 3; n += 1) withDelivery(textMessage(`m${n}`));
+    await until(() => report().books?.received === 3);
+    await runtime.deploy(flow({ store: '' }));
+    assert.equal(outcomes.length, 0);
+    await remove();
+    await until(() => outcomes.length === 3);
+    assert.ok(outcomes.every((outcome) => outcome.kind === 'retry' && outcome.isCounted === false));
+  });
+
+  it('leaves the deliveries of what waits alone when it is deleted and they are not its to settle', async () => {
+    await start({ settle: false });
+    genesys.fail({ path: MESSAGE, times: 1_000, answer: { status: 503 } });
+    withDelivery(textMessage('m1'));
+    await until(() => report().books?.received === 1);
+    await remove();
+    await until(() => failures.length === 1);
+    assert.equal(failures[0]?.error.code, 'CLOSED');
+    assert.deepEqual(outcomes, []);
   });
 
   it('sends everything out of output 2 and gives deliveries back while it is not configured', async () => {
