@@ -1,21 +1,18 @@
-import type { NodeMessage, NodeMessageInFlow } from 'node-red';
+import type { NodeMessageInFlow } from 'node-red';
 import type { CallRules } from '../lib/ari/call-request';
 import type { CallWay } from '../lib/ari/desk';
 import { CallLimits } from '../lib/ari/limits';
 import { offeredContexts, offeredEndpoints, offeredSounds } from '../lib/ari/offers';
 import { OriginationCounts } from '../lib/ari/origination-counts';
-import { callBody, errorAnswer, goodAnswer, requestIdOf } from '../lib/calls/api';
 import { Books } from '../lib/core/books';
-import { ContactError, messageError, toContactError } from '../lib/core/errors';
+import { ContactError } from '../lib/core/errors';
 import { adminRoute } from '../lib/red/admin';
-import { headerOf, requestOf, withAnswer } from '../lib/red/api';
+import { onRequest } from '../lib/red/api-input';
 import { showAri } from '../lib/red/ari-status';
 import { boolean, choice, configNode, integer, list, readConfig, text } from '../lib/red/config';
-import { onInputDeferred } from '../lib/red/input';
-import { IntakeMessage } from '../lib/red/intake';
 import { nodeLogger } from '../lib/red/logger';
 import { type Definition, findConfigNode, offered, type Red, type RuntimeNode } from '../lib/red/node';
-import { hangUp, type Outcome, originate } from '../lib/red/originator';
+import { callAnswer, hangUp, type Outcome, originate } from '../lib/red/originator';
 import { registerNode } from '../lib/red/register';
 import { Status } from '../lib/red/status';
 import type { AriConnectionNode } from './ari-connection';
@@ -44,6 +41,7 @@ const FIELDS = {
   settle: boolean({ default: true }),
 };
 
+const ATTEMPTED = 'make a call';
 /** What the dialog offers to pick from. */
 const OFFERS = { endpoints: offeredEndpoints, sounds: offeredSounds, contexts: offeredContexts };
 
@@ -78,7 +76,7 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
   if (!config.ok || !connection || !calls) {
     status.set('not-configured', problem ? { reason: problem.message } : {});
     if (!config.ok) nodeLogger(RED, node).error(config.error.message, { code: config.error.code });
-    const facts = { attempted: 'make a call', answer: problem?.summary ?? 'the connection is missing' };
+    const facts = { attempted: ATTEMPTED, answer: problem?.summary ?? 'the connection is missing' };
     const error = new ContactError('CONFIGURATION', { ...facts, reason: 'not_configured' });
     act = () => Promise.reject(error);
   } else {
@@ -99,34 +97,24 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
     node.on('close', leave);
   }
 
-  onInputDeferred(node, (message, send, done) => {
-    const intake = new IntakeMessage(message, 1, settle, done);
-    const { correlationId } = message as { correlationId?: unknown };
-    const requestId = requestIdOf(correlationId ?? headerOf(requestOf(message), 'x-request-id'));
-    books.receive();
-    books.start(1);
-    act(message, requestId).then(
-      ({ call, body, replay }) => {
-        books.settle(replay ? 'duplicate' : 'delivered');
-        counts.count(replay ? 'duplicate' : 'success');
-        if (connection?.state.kind === 'ready') {
-          status.set('connected', { text: 'calls-made', values: { count: books.snapshot().delivered } });
-        }
-        const headers: Record<string, string> = replay ? { 'Idempotent-Replayed': 'true' } : {};
-        const more = { callId: call.callId, call: callBody(call), correlationId: requestId };
-        send([withAnswer(message, goodAnswer(body, requestId, headers), more), null]);
-        intake.ended();
-      },
-      (thrown: unknown) => {
-        const error = toContactError(thrown, 'make a call');
-        books.settle('rejected');
-        counts.count(error.reason ?? 'failed');
-        send([
-          null,
-          withAnswer(message, errorAnswer(error, requestId), { error: messageError(error, 1) }) as NodeMessage,
-        ]);
-        intake.ended(error);
-      },
-    );
+  onRequest(node, {
+    attempted: ATTEMPTED,
+    settle,
+    handle: async (message, requestId) => {
+      books.receive();
+      books.start(1);
+      const outcome = await act(message, requestId);
+      const answer = callAnswer(message, outcome, requestId);
+      books.settle(outcome.replay ? 'duplicate' : 'delivered');
+      counts.count(outcome.replay ? 'duplicate' : 'success');
+      if (connection?.state.kind === 'ready') {
+        status.set('connected', { text: 'calls-made', values: { count: books.snapshot().delivered } });
+      }
+      return answer;
+    },
+    onRefused: (error) => {
+      books.settle('rejected');
+      counts.count(error.reason ?? 'failed');
+    },
   });
 }

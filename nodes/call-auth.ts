@@ -3,10 +3,11 @@ import { Login } from '../lib/calls/login';
 import { Passwords } from '../lib/calls/passwords';
 import { Tokens } from '../lib/calls/tokens';
 import { ContactError, toContactError } from '../lib/core/errors';
-import { badJson, CallGate, refused, unready } from '../lib/red/call-gate';
+import { onRequest } from '../lib/red/api-input';
+import { badJson, CallGate, unready } from '../lib/red/call-gate';
 import { choice, configNode, integer, number, readConfig, secret, text } from '../lib/red/config';
 import { answerBadJson } from '../lib/red/http';
-import { onClose, onInputDeferred } from '../lib/red/input';
+import { onClose } from '../lib/red/input';
 import { nodeLogger } from '../lib/red/logger';
 import type { Definition, Red, RuntimeNode } from '../lib/red/node';
 import { registerNode } from '../lib/red/register';
@@ -32,6 +33,7 @@ const FIELDS = {
   addressHeader: text(),
 };
 
+const ATTEMPTED = 'answer the request';
 /** The paths of the call API, on which a body that is no JSON gets the API's own answer. */
 const API = /^\/api\/v1\//;
 
@@ -60,7 +62,7 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
     status.set('not-configured', { reason: error.message });
     logger.error(error.message, { code: error.code });
     // Without a key nobody passes: an API that is not configured must not be open.
-    onInputDeferred(node, (message, send, done) => refused(message, send, done, unready(error)));
+    onRequest(node, { attempted: ATTEMPTED, handle: () => Promise.reject(unready(error)) });
   };
   if (!config.ok) {
     refuse(config.error);
@@ -97,20 +99,14 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
   status.set('idle', { text: mode === 'issue' ? 'issuing-tokens' : 'asking-for-tokens' });
 
   const gate = new CallGate({ login, tokens, hasUsers: calls.hasUsers, addressHeader });
-  onInputDeferred(node, (message, send, done) => {
-    const passing = mode === 'issue' ? gate.issue(message) : gate.require(message);
-    passing.then(
-      (passed) => {
-        count(mode === 'issue' ? 'success' : 'token_accepted');
-        send([passed, null]);
-        done();
-      },
-      (thrown: unknown) => {
-        const error = toContactError(thrown, 'answer the request');
-        count(error.reason ?? 'error');
-        refused(message, send, done, error);
-      },
-    );
+  onRequest(node, {
+    attempted: ATTEMPTED,
+    handle: async (message, requestId) => {
+      const passed = await (mode === 'issue' ? gate.issue(message, requestId) : gate.require(message, requestId));
+      count(mode === 'issue' ? 'success' : 'token_accepted');
+      return passed;
+    },
+    onRefused: (error) => count(error.reason ?? 'error'),
   });
   onClose(node, () => passwords.close());
 }

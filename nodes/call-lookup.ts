@@ -1,18 +1,9 @@
 import type { NodeMessageInFlow } from 'node-red';
-import {
-  callBody,
-  errorAnswer,
-  goodAnswer,
-  pageBody,
-  queryOf,
-  requestIdOf,
-  transitionsBody,
-  unknownCall,
-} from '../lib/calls/api';
-import { ContactError, messageError, toContactError } from '../lib/core/errors';
-import { callIdOf, headerOf, requestOf, withAnswer } from '../lib/red/api';
+import { callBody, goodAnswer, pageBody, queryOf, transitionsBody, unknownCall } from '../lib/calls/api';
+import { ContactError } from '../lib/core/errors';
+import { callIdOf, requestOf, withAnswer } from '../lib/red/api';
+import { onRequest } from '../lib/red/api-input';
 import { boolean, choice, configNode, readConfig } from '../lib/red/config';
-import { onInputDeferred } from '../lib/red/input';
 import { nodeLogger } from '../lib/red/logger';
 import type { Definition, Red, RuntimeNode } from '../lib/red/node';
 import { registerNode } from '../lib/red/register';
@@ -24,6 +15,8 @@ const FIELDS = {
   action: choice(['call', 'list'], { default: 'call' }),
   steps: boolean({ default: false }),
 };
+
+const ATTEMPTED = 'look a call up';
 
 /** call-lookup: a call, or a page of calls, out of the store. */
 export default function callLookup(RED: Red): void {
@@ -44,7 +37,7 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
   /** What the message asks for. */
   const answer = async (message: NodeMessageInFlow): Promise<unknown> => {
     if (!config.ok || !calls) {
-      const facts = { attempted: 'look a call up', answer: unready?.summary ?? 'the call store is missing' };
+      const facts = { attempted: ATTEMPTED, answer: unready?.summary ?? 'the call store is missing' };
       throw new ContactError('CONFIGURATION', { ...facts, reason: 'not_configured' });
     }
     const { action, steps } = config.value;
@@ -61,24 +54,16 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
     return { ...callBody(call), ...transitions };
   };
 
-  onInputDeferred(node, (message, send, done) => {
-    const { correlationId } = message as { correlationId?: unknown };
-    const requestId = requestIdOf(correlationId ?? headerOf(requestOf(message), 'x-request-id'));
-    answer(message).then(
-      (body) => {
-        found += 1;
-        if (calls) status.set('connected', { text: 'answered', values: { count: found } });
-        send([withAnswer(message, goodAnswer(body, requestId)), null]);
-        done();
-      },
-      (thrown: unknown) => {
-        const error = toContactError(thrown, 'look a call up');
-        const refusal = errorAnswer(error, requestId);
-        if (error.reason === 'database_unavailable') status.set('disconnected', { reason: error.message });
-        send([null, withAnswer(message, refusal, { error: messageError(error, 1) })]);
-        // That there is no such call is an answer; a store that is away is a failure.
-        done(refusal.statusCode >= 500 ? error : undefined);
-      },
-    );
+  onRequest(node, {
+    attempted: ATTEMPTED,
+    handle: async (message, requestId) => {
+      const body = await answer(message);
+      found += 1;
+      status.set('connected', { text: 'answered', values: { count: found } });
+      return withAnswer(message, goodAnswer(body, requestId));
+    },
+    onRefused: ({ reason, message }) => {
+      if (reason === 'database_unavailable') status.set('disconnected', { reason: message });
+    },
   });
 }

@@ -1,4 +1,5 @@
 import type { NodeMessage, NodeMessageInFlow } from 'node-red';
+import type { ApiAnswer } from '../calls/api';
 
 /** What a node reads of a request that came in through an `http in` node. */
 export interface HttpRequestPart {
@@ -6,13 +7,6 @@ export interface HttpRequestPart {
   params?: Record<string, unknown>;
   query?: Record<string, unknown>;
   ip?: string;
-}
-
-/** What goes back over HTTP. */
-interface AnswerPart {
-  statusCode: number;
-  headers: Record<string, string>;
-  payload: unknown;
 }
 
 /** The request that a message came with, or an empty one. */
@@ -29,7 +23,7 @@ export function headerOf({ headers }: HttpRequestPart, name: string): string | u
 /** The message with an answer on it, as an `http response` node wants it; headers that were set before stay. */
 export function withAnswer(
   message: NodeMessageInFlow,
-  { statusCode, headers, payload }: AnswerPart,
+  { statusCode, headers, payload }: ApiAnswer,
   more: Record<string, unknown> = {},
 ): NodeMessage {
   const before = (message as { headers?: Record<string, string> }).headers ?? {};

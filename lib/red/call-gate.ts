@@ -1,10 +1,9 @@
 import type { NodeMessage, NodeMessageInFlow } from 'node-red';
-import { errorAnswer, goodAnswer, requestIdOf } from '../calls/api';
+import { type ApiAnswer, errorAnswer, goodAnswer, requestIdOf } from '../calls/api';
 import type { Login } from '../calls/login';
 import type { Tokens } from '../calls/tokens';
-import { ContactError, messageError } from '../core/errors';
+import { ContactError } from '../core/errors';
 import { headerOf, requestOf, withAnswer } from './api';
-import type { Done, Send } from './input';
 
 /** What a {@link CallGate} is told. */
 export interface CallGateOptions {
@@ -16,12 +15,15 @@ export interface CallGateOptions {
   addressHeader: string | undefined;
 }
 
-/** Lets those into the call API who have a token, and gives tokens to those who have a password. */
+/**
+ * Lets those into the call API who have a token, and gives tokens to those who have a password. All others are refused
+ * with an error whose `reason` says why.
+ */
 export class CallGate {
   constructor(private readonly options: CallGateOptions) {}
 
   /** Takes the name and the password to a token. */
-  async issue(message: NodeMessageInFlow): Promise<NodeMessage> {
+  async issue(message: NodeMessageInFlow, requestId: string): Promise<NodeMessage> {
     const { login, tokens, hasUsers, addressHeader } = this.options;
     const { payload } = message;
     const { username, password } = (payload ?? {}) as { username?: unknown; password?: unknown };
@@ -39,12 +41,12 @@ export class CallGate {
     await login.enter(username, password, forwarded || request.ip || 'unknown');
     const { accessToken, tokenType, expiresInSeconds } = await tokens.issue(username);
     const body = { access_token: accessToken, token_type: tokenType, expires_in: expiresInSeconds };
-    const answer = goodAnswer(body, requestId(message), { Pragma: 'no-cache' });
+    const answer = goodAnswer(body, requestId, { Pragma: 'no-cache' });
     return withAnswer(message, answer, { user: { name: username } });
   }
 
   /** Lets the message pass with the name of its user. */
-  async require(message: NodeMessageInFlow): Promise<NodeMessage> {
+  async require(message: NodeMessageInFlow, requestId: string): Promise<NodeMessage> {
     const token = /^Bearer +(\S+)$/i.exec(headerOf(requestOf(message), 'authorization') ?? '')?.[1];
     if (token === undefined) {
       const facts = { attempted: 'accept the request', answer: 'it has no bearer token', reason: 'invalid_token' };
@@ -52,9 +54,8 @@ export class CallGate {
     }
     const name = await this.options.tokens.verify(token);
     const before = (message as { headers?: Record<string, string> }).headers ?? {};
-    const id = requestId(message);
     // The secret has done its work: what follows must not log it.
-    const user = { user: { name }, correlationId: id, headers: { ...before, 'X-Request-ID': id } };
+    const user = { user: { name }, correlationId: requestId, headers: { ...before, 'X-Request-ID': requestId } };
     return Object.assign(message, user) as NodeMessage;
   }
 }
@@ -69,20 +70,8 @@ export function unready(error: ContactError): ContactError {
   });
 }
 
-/** A wrong password is an everyday answer; what else goes wrong also reaches Catch nodes. */
-export function refused(message: NodeMessageInFlow, send: Send, done: Done, error: ContactError): void {
-  const answer = errorAnswer(error, requestId(message));
-  send([null, withAnswer(message, answer, { error: messageError(error, 1) })]);
-  done(answer.statusCode >= 500 ? error : undefined);
-}
-
-function requestId(message: NodeMessageInFlow): string {
-  const { correlationId } = message as { correlationId?: unknown };
-  return requestIdOf(correlationId ?? headerOf(requestOf(message), 'x-request-id'));
-}
-
-/** What a body is answered that is no JSON. */
-export function badJson(requestIdGiven: unknown) {
+/** What a body is answered that is no JSON; `requestIdGiven` is the id that the caller has given to the request. */
+export function badJson(requestIdGiven: unknown): ApiAnswer {
   const facts = { attempted: 'read the request', answer: 'its body is no JSON', reason: 'invalid_json' };
   return errorAnswer(new ContactError('INVALID_INPUT', facts), requestIdOf(requestIdGiven));
 }

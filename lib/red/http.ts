@@ -1,4 +1,5 @@
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
+import type { ApiAnswer } from '../calls/api';
 import { type ContactError, toContactError } from '../core/errors';
 import type { Red } from './node';
 
@@ -30,13 +31,6 @@ export function httpRoute(RED: Red, method: HttpMethod, path: string, handler: H
   });
 }
 
-/** What is answered to a request whose body cannot be read. */
-export interface BadBodyAnswer {
-  statusCode: number;
-  headers: Record<string, string>;
-  payload: unknown;
-}
-
 /** More than a request of ours ever holds; what is larger is left to the node that reads bodies otherwise. */
 const LARGEST_BODY_BYTES = 1_000_000;
 
@@ -49,7 +43,7 @@ const LARGEST_BODY_BYTES = 1_000_000;
 export function answerBadJson(
   RED: Red,
   isOurs: (path: string) => boolean,
-  answerOf: (requestId: unknown) => BadBodyAnswer,
+  answerOf: (requestId: unknown) => ApiAnswer,
 ): void {
   const refuse = (request: Request, response: Response) => {
     const { statusCode, headers, payload } = answerOf(request.get('x-request-id'));

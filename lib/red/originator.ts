@@ -1,20 +1,21 @@
-import type { NodeMessageInFlow } from 'node-red';
+import type { NodeMessage, NodeMessageInFlow } from 'node-red';
 import { type CallRules, checkCall } from '../ari/call-request';
 import type { AriConnection } from '../ari/connection';
 import type { CallWay } from '../ari/desk';
 import type { CallLimits } from '../ari/limits';
 import type { OriginationCounts } from '../ari/origination-counts';
-import { callBody, claimOf, madeBody, refusalOf, unknownCall } from '../calls/api';
+import { callBody, claimOf, goodAnswer, madeBody, refusalOf, unknownCall } from '../calls/api';
 import type { Call } from '../calls/call';
 import type { CallBook } from '../calls/call-book';
 import { isFinal } from '../calls/state-machine';
 import { ContactError } from '../core/errors';
-import { callIdOf, headerOf, requestOf } from './api';
+import { callIdOf, headerOf, requestOf, withAnswer } from './api';
 
 /** What became of a message: the call, and what is answered. */
 export interface Outcome {
   call: Call;
   body: unknown;
+  /** Whether the call was made before, for the same idempotency key. */
   replay: boolean;
 }
 
@@ -79,6 +80,17 @@ export async function hangUp({ connection, book }: Originator, message: NodeMess
   if (isFinal(call.status)) return over('The call is over already', call);
   await connection.hangUp(call.callId);
   return over('Hang-up requested', (await book.get(call.callId)) ?? call);
+}
+
+/** The message as it leaves when its call was made, or ended. */
+export function callAnswer(
+  message: NodeMessageInFlow,
+  { call, body, replay }: Outcome,
+  requestId: string,
+): NodeMessage {
+  const headers: Record<string, string> = replay ? { 'Idempotent-Replayed': 'true' } : {};
+  const more = { callId: call.callId, call: callBody(call), correlationId: requestId };
+  return withAnswer(message, goodAnswer(body, requestId, headers), more);
 }
 
 /** What a message asks for: the number may stand in the path, the rest in the payload. */
