@@ -1,10 +1,8 @@
-import { join } from 'node:path';
 import type { NodeMessage } from 'node-red';
 import { callBody, transitionsBody } from '../lib/calls/api';
 import { CALL_STATUSES } from '../lib/calls/call';
 import type { CallUpdate } from '../lib/calls/call-book';
 import { Callbacks } from '../lib/calls/callbacks';
-import { ContactError } from '../lib/core/errors';
 import { showAri } from '../lib/red/ari-status';
 import { boolean, configNode, list, readConfig, secret, url } from '../lib/red/config';
 import { whenFlowsStarted } from '../lib/red/flows-started';
@@ -17,11 +15,12 @@ import { pauseActions } from '../lib/red/pause';
 import { registerNode } from '../lib/red/register';
 import { Status } from '../lib/red/status';
 import { withTrace } from '../lib/red/tracing';
+import { spoolFolder } from '../lib/red/user-dir';
 import type { AriConnectionNode } from './ari-connection';
 
 const FIELDS = {
   connection: configNode<AriConnectionNode>('ari-connection'),
-  statuses: list({ default: [] }),
+  statuses: list({ default: [], words: CALL_STATUSES }),
   raw: boolean({ default: false }),
   callbackUrl: url(),
   callbackSecret: secret({ credential: 'callbackSecret', environmentProperty: 'callbackSecretEnvironment' }),
@@ -49,30 +48,27 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
     actions: () => pauseActions(held),
   });
   const config = readConfig(RED, node, definition, FIELDS);
-  const unknown = config.ok
-    ? config.value.statuses.filter((each) => !CALL_STATUSES.some((known) => known === each))
-    : [];
-  const wrong =
-    unknown.length > 0
-      ? new ContactError('CONFIGURATION', {
-          attempted: 'use the configuration',
-          answer: `the property statuses must hold only ${CALL_STATUSES.join(', ')}, not ${unknown.join(', ')}`,
-        })
-      : undefined;
-  const { connection, calls, problem } = config.ok ? config.value.connection : { problem: config.error };
-  if (!config.ok || wrong || !connection || !calls) {
-    const error = wrong ?? problem;
-    status.set('not-configured', error ? { reason: error.message } : {});
-    if (error && (!config.ok || wrong)) logger.error(error.message, { code: error.code });
+  if (!config.ok) {
+    status.cannotStart(config.error);
     return;
   }
   const { statuses, raw, callbackUrl, callbackSecret } = config.value;
+  const { connection, calls, problem } = config.value.connection;
+  if (!connection || !calls) {
+    status.set('not-configured', problem ? { reason: problem.message } : {});
+    return;
+  }
+  let ends: (() => void)[] = [];
+  // Here, so that what is open is closed also when the rest cannot be opened.
+  onClose(node, async () => {
+    for (const end of ends) end();
+    await Promise.all([held?.close(1_000), callbacks?.close(3_000)]);
+  });
   if (callbackUrl !== undefined) {
-    const folder = spoolOf(RED, node);
     callbacks = new Callbacks({
       url: callbackUrl,
       secret: callbackSecret,
-      ...(folder ? { folder } : {}),
+      folder: spoolFolder(RED, node),
       onState: ({ error }) => {
         if (error) logger.warn(error.message, { code: error.code });
       },
@@ -85,7 +81,7 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
     else showAri(status, connection.state);
   };
   const waiting = new HeldMessages({
-    folder: spoolOf(RED, node, 'held'),
+    folder: spoolFolder(RED, node, 'held'),
     send: guard(node, (message: NodeMessage) => {
       sent += 1;
       node.send(message);
@@ -103,7 +99,7 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
     const payload = { ...callBody(call), transitions: transitionsBody(transitions) };
     waiting.take(withTrace(node, { topic: call.status, payload, callId, correlationId, eventNumber }));
   });
-  const ends = [
+  ends = [
     calls.book.onUpdate(tell),
     connection.onState(show),
     ...(raw
@@ -112,13 +108,4 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
   ];
   whenFlowsStarted(RED, node, () => waiting.start());
   show();
-  onClose(node, async () => {
-    for (const end of ends) end();
-    await Promise.all([waiting.close(1_000), callbacks?.close(3_000)]);
-  });
-}
-
-/** Where a node keeps what it must not lose; nowhere without a user directory. */
-function spoolOf({ settings: { userDir } }: Red, { id }: RuntimeNode, part = ''): string | undefined {
-  return userDir === undefined ? undefined : join(userDir, 'contact-center', 'spool', id, part);
 }

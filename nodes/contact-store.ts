@@ -1,12 +1,13 @@
 import { ContactError } from '../lib/core/errors';
-import { adminRoute, readForm } from '../lib/red/admin';
-import { type ConfigResult, choice, readConfig, secret, text, url } from '../lib/red/config';
+import { adminRoute } from '../lib/red/admin';
+import { type ConfigResult, choice, readConfig, readForm, secret, text, url } from '../lib/red/config';
 import { onClose } from '../lib/red/input';
 import { nodeLogger } from '../lib/red/logger';
 import type { Definition, Red, RuntimeNode } from '../lib/red/node';
 import { registerNode } from '../lib/red/register';
 import { Status } from '../lib/red/status';
-import { ContactStore, type ContactStoreOptions, type StoreKind, stateFolder } from '../lib/store/contact-store';
+import { stateFolder } from '../lib/red/user-dir';
+import { ContactStore, type ContactStoreOptions, type StoreKind } from '../lib/store/contact-store';
 
 /** What the nodes that use a contact-store find on it. */
 export interface ContactStoreNode extends RuntimeNode {
@@ -46,7 +47,6 @@ export default function contactStore(RED: Red): void {
 }
 
 function start(RED: Red, node: ContactStoreNode, definition: Definition): void {
-  const logger = nodeLogger(RED, node);
   const status = new Status(RED, node, {
     details: () => ({ ...node.state?.report() }),
     metrics: () => [
@@ -60,12 +60,10 @@ function start(RED: Red, node: ContactStoreNode, definition: Definition): void {
   });
   const config = optionsOf(RED, node.id, readConfig(RED, node, definition, FIELDS));
   if (!config.ok) {
-    node.problem = config.error;
-    status.set('not-configured', { reason: config.error.message });
-    logger.error(config.error.message, { code: config.error.code });
+    node.problem = status.cannotStart(config.error);
     return;
   }
-  const state = new ContactStore({ ...config.value, logger });
+  const state = new ContactStore({ ...config.value, logger: nodeLogger(RED, node) });
   node.state = state;
   const show = () => {
     if (state.alone) {
@@ -92,11 +90,7 @@ function optionsOf(RED: Red, name: string, form: Form): ConfigResult<ContactStor
     const answer = 'the property url (environment variable REDIS_URL) is not set';
     return { ok: false, error: new ContactError('CONFIGURATION', { attempted: 'use Redis', answer }) };
   }
-  const { userDir } = RED.settings;
-  return {
-    ok: true,
-    value: { ...rest, kind, name, url: address, folder: userDir === undefined ? undefined : stateFolder(userDir) },
-  };
+  return { ok: true, value: { ...rest, kind, name, url: address, folder: stateFolder(RED) } };
 }
 
 async function test(RED: Red, form: Form): Promise<Record<string, unknown>> {

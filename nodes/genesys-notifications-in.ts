@@ -1,6 +1,4 @@
-import { resolve } from 'node:path';
 import type { NodeMessage } from 'node-red';
-import { ContactError } from '../lib/core/errors';
 import type { EventMessage } from '../lib/genesys/emission';
 import { GenesysNotifications } from '../lib/genesys/notifications';
 import { OfferedTopics } from '../lib/genesys/offered-topics';
@@ -11,12 +9,13 @@ import { boolean, configNode, integer, list, readConfig, regex, text } from '../
 import { whenFlowsStarted } from '../lib/red/flows-started';
 import { guard, onClose } from '../lib/red/input';
 import { nodeLogger } from '../lib/red/logger';
-import { type Definition, findConfigNode, type Red, type RuntimeNode } from '../lib/red/node';
+import { type Definition, findConfigNode, offered, type Red, type RuntimeNode } from '../lib/red/node';
 import { pauseActions } from '../lib/red/pause';
 import { registerNode } from '../lib/red/register';
 import { openState } from '../lib/red/state';
 import { Status } from '../lib/red/status';
 import { withTrace } from '../lib/red/tracing';
+import { userPath } from '../lib/red/user-dir';
 import type { GenesysOauthNode } from './genesys-oauth';
 
 const FIELDS = {
@@ -49,7 +48,6 @@ export default function genesysNotificationsIn(RED: Red): void {
 }
 
 function start(RED: Red, node: NotificationsNode, definition: Definition): void {
-  const logger = nodeLogger(RED, node);
   const status = new Status(RED, node, {
     details: () => node.notifications?.details() ?? {},
     metrics: () => node.notifications?.metrics() ?? [],
@@ -58,8 +56,7 @@ function start(RED: Red, node: NotificationsNode, definition: Definition): void 
   });
   const config = readConfig(RED, node, definition, FIELDS);
   if (!config.ok) {
-    status.set('not-configured', { reason: config.error.message });
-    logger.error(config.error.message, { code: config.error.code });
+    status.cannotStart(config.error);
     return;
   }
   const { account: accountNode, topicsFile, overlapSeconds, pollSeconds, ...rest } = config.value;
@@ -74,7 +71,7 @@ function start(RED: Red, node: NotificationsNode, definition: Definition): void 
     id: node.id,
     settings: {
       ...settings,
-      topicsFile: topicsFile === undefined ? undefined : resolve(RED.settings.userDir ?? '.', topicsFile),
+      topicsFile: topicsFile === undefined ? undefined : userPath(RED, topicsFile),
       overlapMs: overlapSeconds * 1_000,
       pollMs: pollSeconds * 1_000,
       settleTimeoutMs: settleTimeoutSeconds * 1_000,
@@ -86,7 +83,7 @@ function start(RED: Red, node: NotificationsNode, definition: Definition): void 
       const { state, ...options } = notifications.status();
       status.set(state, options);
     },
-    logger,
+    logger: nodeLogger(RED, node),
   });
   node.notifications = notifications;
   whenFlowsStarted(RED, node, () => notifications.start());
@@ -105,15 +102,8 @@ async function offeredTopics(
   accountId: unknown,
   nodeId: unknown,
 ): Promise<{ ok: true; topics: ListedTopic[]; rejected: RejectedTopic[]; problems: string[] }> {
-  const accountNode = findConfigNode<GenesysOauthNode>(RED, accountId, 'genesys-oauth');
-  if (!accountNode?.account) {
-    throw new ContactError('CONFIGURATION', {
-      attempted: 'list the topics',
-      answer: accountNode?.problem?.message ?? 'the genesys-oauth node is not deployed',
-      advice: 'Complete it and deploy first.',
-    });
-  }
-  const offer = await offers.of(accountNode.account.client);
+  const account = offered(findConfigNode<GenesysOauthNode>(RED, accountId, 'genesys-oauth'), 'account');
+  const offer = await offers.of(account.client);
   const node = findConfigNode<NotificationsNode>(RED, nodeId, 'genesys-notifications-in');
   const { problems } = offer;
   return { ok: true, topics: listTopics(offer), rejected: node?.notifications?.rejected ?? [], problems };

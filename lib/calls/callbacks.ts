@@ -15,7 +15,7 @@ export interface CallbacksOptions {
   /** Signs each body; without one there is no signature. */
   secret?: string | undefined;
   /** Where updates wait while nobody takes them; in memory when left out. */
-  folder?: string;
+  folder?: string | undefined;
   /** An update that was not taken in so many attempts is given up; default 20. */
   attempts?: number;
   onState?(state: OutboxState): void;

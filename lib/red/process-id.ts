@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Red } from './node';
+import { ownFolder } from './user-dir';
 
 const forThisProcess = randomUUID();
 const FORM = /^[0-9a-f-]{36}$/;
@@ -11,9 +12,8 @@ const FORM = /^[0-9a-f-]{36}$/;
  * it was ended is known to be its own. Without a user directory, or one that can be written, it ends with the process.
  */
 export function processIdOf(RED: Red): string {
-  const { userDir } = RED.settings;
-  if (userDir === undefined) return forThisProcess;
-  const folder = join(userDir, 'contact-center');
+  const folder = ownFolder(RED);
+  if (folder === undefined) return forThisProcess;
   const file = join(folder, 'process-id');
   try {
     const known = readFileSync(file, 'utf8').trim();

@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import type { NodeMessage } from 'node-red';
 import { systemClock } from '../core/clock';
 import { settleDelivery } from '../core/deliveries';
@@ -19,6 +18,7 @@ import type { Definition, Red, RuntimeNode } from './node';
 import { type Obstacle, OutboxStatus, outboxReport } from './outbox-status';
 import type { Status, StatusSources } from './status';
 import { sendTraced } from './tracing';
+import { spoolFolder } from './user-dir';
 
 /** The field of every node with a sink: whether the deliveries of its messages are the sink's to settle. */
 export const SETTLE = boolean({ default: true });
@@ -68,19 +68,19 @@ export class Sink {
   readonly latency = new Histogram(BATCH_SECONDS);
   private readonly outbox: Outbox<IntakeMessage>;
   private readonly logger: Logger;
-  private readonly folder: string;
+  private readonly folder: string | undefined;
   private shown: OutboxStatus | undefined;
 
-  /** Throws `BUFFER_FAILED` when the disk buffer cannot be used. */
+  /** Throws `BUFFER_FAILED` when the disk buffer cannot be used, `CONFIGURATION` when there is no place for one. */
   constructor(
     RED: Red,
     private readonly node: RuntimeNode,
     private readonly options: SinkOptions,
   ) {
     this.logger = nodeLogger(RED, node);
-    this.folder = join(RED.settings.userDir ?? '.', 'contact-center', 'spool', node.id);
+    this.folder = spoolFolder(RED, node);
     const isOnDisk = options.buffer === 'disk';
-    this.outbox = this.open(isOnDisk ? new DiskSpool(this.folder) : new MemorySpool(), handedOver.get(node.id));
+    this.outbox = this.open(isOnDisk ? this.openDisk() : new MemorySpool(), handedOver.get(node.id));
     handedOver.delete(node.id);
     const left = isOnDisk ? undefined : this.openLeft();
     this.outboxes = left ? [this.outbox, left] : [this.outbox];
@@ -176,11 +176,20 @@ export class Sink {
     if (!this.options.onDelivered) entry.context = undefined;
   }
 
+  private openDisk(): DiskSpool<IntakeMessage> {
+    if (this.folder !== undefined) return new DiskSpool(this.folder);
+    throw new ContactError('CONFIGURATION', {
+      attempted: 'keep the buffer on disk',
+      answer: 'this Node-RED has no user directory',
+      advice: 'Choose the buffer in memory, or give it one.',
+    });
+  }
+
   /** What was left on disk by a configuration that kept its buffer there is sent, too. */
   private openLeft(): Outbox<IntakeMessage> | undefined {
-    if (!existsSync(this.folder)) return undefined;
+    if (this.folder === undefined || !existsSync(this.folder)) return undefined;
     try {
-      const spool = new DiskSpool<IntakeMessage>(this.folder);
+      const spool = this.openDisk();
       if (spool.count > 0) return this.open(spool);
       spool.close().catch(() => {});
     } catch (thrown) {

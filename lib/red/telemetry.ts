@@ -1,4 +1,3 @@
-import { resolve } from 'node:path';
 import type { BooksSnapshot } from '../core/books';
 import { ContactError, toContactError } from '../core/errors';
 import type { Metric } from '../monitor/registry';
@@ -10,6 +9,7 @@ import { openApplicationInsights } from '../telemetry/opentelemetry/application-
 import { openOtlp } from '../telemetry/opentelemetry/otlp';
 import { boolean, choice, integer, number, secret, text, url, type Values } from './config';
 import type { Red } from './node';
+import { userPath } from './user-dir';
 
 /** The fields of a node that sends telemetry. Each destination has a switch of its own, and all of them are off. */
 export const TELEMETRY_FIELDS = {
@@ -45,7 +45,9 @@ export interface NodeTelemetry {
   problem(): string | undefined;
   /** For `/stats`: nothing while all is off. */
   details(): Record<string, unknown>;
+  /** For `/metrics`: nothing while all is off. */
   metrics(): Metric[];
+  /** Leaves the destinations; one that nobody else uses sends for a moment what waits. */
   close(): Promise<void>;
 }
 
@@ -85,7 +87,7 @@ function plansOf(RED: Red, service: string | undefined, config: Config): Destina
     application: config.roleName ?? 'contact-center',
   };
   const { jsonLinesFile } = config;
-  const file = jsonLinesFile === 'stdout' ? jsonLinesFile : resolve(RED.settings.userDir ?? '.', jsonLinesFile);
+  const file = jsonLinesFile === 'stdout' ? jsonLinesFile : userPath(RED, jsonLinesFile);
   const plan = (isOn: boolean, takesTraces: boolean, settings: string[], open: DestinationPlan['open']) =>
     isOn ? [{ key: settings.join('\n'), address: settings.slice(0, 2).join(' '), takesTraces, open }] : [];
   return [

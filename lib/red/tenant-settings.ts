@@ -1,7 +1,7 @@
-import { resolve } from 'node:path';
 import { TENANT_SOURCES, type TenantSettings } from '../genesys/tenants/source';
 import { choice, integer, number, secret, text, url, type Values } from './config';
 import type { Red } from './node';
+import { userPath } from './user-dir';
 
 /** The fields of a node, and of its dialog, that say where the tenants are and what they have by default. */
 export const TENANT_FIELDS = {
@@ -40,6 +40,6 @@ export function tenantSettings(RED: Red, { source, file, ...rest }: Values<typeo
   return {
     ...rest,
     source: source === 'auto' ? undefined : source,
-    file: file === undefined ? undefined : resolve(RED.settings.userDir ?? '.', file),
+    file: file === undefined ? undefined : userPath(RED, file),
   };
 }

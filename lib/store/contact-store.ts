@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import { type Clock, delay, systemClock } from '../core/clock';
 import type { Logger } from '../core/log';
@@ -12,6 +11,7 @@ import type { StateStore } from './store';
 /** Where state is kept. */
 export type StoreKind = 'memory' | 'embedded' | 'redis';
 
+/** Settings of a {@link ContactStore}. */
 export interface ContactStoreOptions {
   kind: StoreKind;
   /** Stores in memory with the same name are one: what they hold ends with the process, not with a deploy. */
@@ -50,7 +50,9 @@ function valuesOf(name: string): MemoryValues {
  * while Redis is away.
  */
 export class ContactStore {
+  /** Where the values are. */
   readonly kind: StoreKind;
+  /** The store itself. */
   readonly store: StateStore;
   private readonly redisStore: RedisStore | undefined;
   private readonly fallback: FallbackStore | undefined;
@@ -140,9 +142,4 @@ export class ContactStore {
 /** The same without what is `undefined`. */
 function defined<Of extends Record<string, unknown>>(values: Of): { [Name in keyof Of]?: NonNullable<Of[Name]> } {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as never;
-}
-
-/** The folder of the store on disk, below the user directory of the runtime. */
-export function stateFolder(userDir: string): string {
-  return join(userDir, 'contact-center', 'state');
 }

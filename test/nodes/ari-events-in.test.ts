@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { signatureOf } from '../../lib/calls/callbacks';
 import type { AriConnectionNode } from '../../nodes/ari-connection';
 import { type AriSimulator, startAriSimulator } from '../simulators/ari';
@@ -10,6 +13,7 @@ import { until } from './helper';
 describe('ari-events-in', () => {
   let asterisk: AriSimulator;
   let tested: Tested;
+  const folders: string[] = [];
 
   beforeEach(async () => {
     asterisk = await startAriSimulator({ speed: 20 });
@@ -17,11 +21,16 @@ describe('ari-events-in', () => {
   afterEach(async () => {
     await tested.runtime.stop();
     await asterisk.close();
+    for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
   });
 
-  const start = async (properties: Record<string, unknown> = {}, credentials: Record<string, string> = {}) => {
+  const start = async (
+    properties: Record<string, unknown> = {},
+    credentials: Record<string, string> = {},
+    settings: Record<string, unknown> = {},
+  ) => {
     const node = { id: 'tested', type: 'ari-events-in', connection: 'asterisk', wires: [['first']], ...properties };
-    tested = await startTested(node, asterisk, { tested: credentials });
+    tested = await startTested(node, asterisk, { tested: credentials }, settings);
   };
   const call = async (number: string) => {
     const { connection } = tested.runtime.node<AriConnectionNode>('asterisk');
@@ -75,7 +84,7 @@ describe('ari-events-in', () => {
   it('says which status it does not know', async () => {
     await start({ statuses: 'busy, ended' });
     assert.equal(tested.report().state, 'not-configured');
-    assert.match(tested.report().reason ?? '', /not ended/);
+    assert.match(tested.report().reason ?? '', /statuses must hold only .*busy.*, not "busy, ended"/);
   });
 
   it('holds back during a pause what it would tell, while the calls go on, and tells it in order at the end', async () => {
@@ -142,6 +151,20 @@ describe('ari-events-in', () => {
       assert.ok(events.every((each) => each.call.call_id === callId));
       assert.equal(new Set(events.map(({ event_number }) => event_number)).size, 3);
       await until(() => tested.report().books?.delivered === 3);
+    });
+
+    it('lets go of what it has opened when it cannot open the rest', async () => {
+      const userDir = mkdtempSync(join(tmpdir(), 'ari-events-'));
+      folders.push(userDir);
+      const spool = join(userDir, 'contact-center', 'spool', 'tested');
+      mkdirSync(spool, { recursive: true });
+      writeFileSync(join(spool, 'held'), 'no folder');
+      await start({ callbackUrl: url }, {}, { userDir });
+      assert.equal(tested.report().state, 'failed');
+      rmSync(join(spool, 'held'));
+      await tested.runtime.stop();
+      await start({ callbackUrl: url }, {}, { userDir });
+      assert.notEqual(tested.report().state, 'failed', tested.report().reason);
     });
 
     it('gives up what is refused for good', async () => {

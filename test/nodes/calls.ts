@@ -62,10 +62,11 @@ export async function startTested(
   tested: FlowNode,
   asterisk?: AriSimulator,
   credentials: Record<string, Record<string, string>> = {},
+  settings: Record<string, unknown> = {},
 ): Promise<Tested> {
   const flow = [...baseFlow(asterisk), { z: 'tab', wires: [['first'], ['second']], ...tested, id: 'tested' }];
   const secrets = asterisk ? { asterisk: { password: asterisk.password } } : {};
-  const runtime = await startRuntime(CALL_MODULES, flow, { credentials: { ...secrets, ...credentials } });
+  const runtime = await startRuntime(CALL_MODULES, flow, { credentials: { ...secrets, ...credentials }, settings });
   const [first, second] = [runtime.received('first') as Left[], runtime.received('second') as Left[]];
   const monitoredNode = (id: string) => monitored.all().find((node) => node.id === id)!;
   const report = (id = 'tested') => monitoredNode(id).report();
