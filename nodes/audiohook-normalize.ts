@@ -8,7 +8,6 @@ import { type SeverityMap, severityMapProblem } from '../lib/genesys/severity';
 import { EventTally } from '../lib/genesys/tally';
 import { json, readConfig, text } from '../lib/red/config';
 import { onInputDeferred, type Send } from '../lib/red/input';
-import { nodeLogger } from '../lib/red/logger';
 import type { Definition, Red, RuntimeNode } from '../lib/red/node';
 import { registerNode } from '../lib/red/register';
 import { Status } from '../lib/red/status';
@@ -38,9 +37,7 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
   const status = new Status(RED, node, tally.sources);
   const config = readConfig(RED, node, definition, FIELDS);
   if (!config.ok) {
-    const { error } = config;
-    status.set('not-configured', { reason: error.message });
-    nodeLogger(RED, node).error(error.message, { code: error.code });
+    const error = status.cannotStart(config.error);
     onInputDeferred(node, (_message, _send, done) => done(error));
     return;
   }

@@ -5,9 +5,9 @@ import { type CallStoreChoice, type OpenCalls, openCallStore, tryCallStore } fro
 import type { CallStore } from '../lib/calls/store';
 import { StoreKeeper } from '../lib/calls/store-keeper';
 import { type ContactError, toContactError } from '../lib/core/errors';
-import { adminRoute, readForm } from '../lib/red/admin';
+import { adminRoute } from '../lib/red/admin';
 import { showCallStore } from '../lib/red/call-store-status';
-import { boolean, choice, integer, readConfig, secret, text, type Values } from '../lib/red/config';
+import { boolean, choice, integer, readConfig, readForm, secret, text, type Values } from '../lib/red/config';
 import { guard, onClose } from '../lib/red/input';
 import { nodeLogger } from '../lib/red/logger';
 import type { Definition, Red, RuntimeNode } from '../lib/red/node';

@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto';
 import { CodyClient } from '../lib/cody/client';
 import type { ContactError } from '../lib/core/errors';
-import { adminRoute, readForm } from '../lib/red/admin';
-import { readConfig, secret, url } from '../lib/red/config';
-import { nodeLogger } from '../lib/red/logger';
+import { adminRoute } from '../lib/red/admin';
+import { readConfig, readForm, secret, url } from '../lib/red/config';
 import type { Definition, Red, RuntimeNode } from '../lib/red/node';
 import { registerNode } from '../lib/red/register';
 import { Status } from '../lib/red/status';
@@ -52,9 +51,7 @@ function start(RED: Red, node: CodyAccountNode, definition: Definition): void {
   const status = new Status(RED, node);
   const config = readConfig(RED, node, definition, FIELDS);
   if (!config.ok) {
-    node.problem = config.error;
-    status.set('not-configured', { reason: config.error.message });
-    nodeLogger(RED, node).error(config.error.message, { code: config.error.code });
+    node.problem = status.cannotStart(config.error);
     return;
   }
   const client = new CodyClient(config.value);

@@ -1,12 +1,13 @@
 import { hostname } from 'node:os';
 import { ContactError } from '../lib/core/errors';
 import { readAddresses } from '../lib/rabbitmq/address';
+import { checkBroker } from '../lib/rabbitmq/check';
 import { BrokerConnection, type BrokerConnectionOptions } from '../lib/rabbitmq/connection';
-import { dial } from '../lib/rabbitmq/dial';
+import { connectionMetrics } from '../lib/rabbitmq/connection-metrics';
 import type { NamesOptions } from '../lib/rabbitmq/names';
 import { connectionStatus } from '../lib/rabbitmq/status';
-import { adminRoute, readForm } from '../lib/red/admin';
-import { boolean, type ConfigResult, integer, list, readConfig, secret, text, url } from '../lib/red/config';
+import { adminRoute } from '../lib/red/admin';
+import { boolean, type ConfigResult, integer, list, readConfig, readForm, secret, text, url } from '../lib/red/config';
 import { guard, onClose } from '../lib/red/input';
 import { nodeLogger } from '../lib/red/logger';
 import type { Red } from '../lib/red/node';
@@ -39,21 +40,18 @@ export default function contactBroker(RED: Red): void {
     RED,
     'contact-broker',
     (node, definition) => {
-      const logger = nodeLogger(RED, node);
       const status = new Status(RED, node, {
         details: () => node.connection?.details() ?? {},
-        metrics: () => metrics(node),
+        metrics: () => (node.connection ? connectionMetrics(node.connection) : []),
       });
       const name = `Node-RED ${node.name || node.id} on ${hostname()}`;
       const options = readOptions(readConfig(RED, node, definition, FIELDS), name);
       if (!options.ok) {
-        node.problem = options.error;
-        status.set('not-configured', { reason: options.error.message });
-        logger.error(options.error.message, { code: options.error.code });
+        node.problem = status.cannotStart(options.error);
         return;
       }
       const { managementUrl, ...access } = options.value;
-      const connection = new BrokerConnection({ ...access, logger });
+      const connection = new BrokerConnection({ ...access, logger: nodeLogger(RED, node) });
       node.place = options.value;
       node.connection = connection;
       connection.onState(
@@ -87,43 +85,5 @@ function readOptions(
 
 async function test(options: ConfigResult<BrokerConnectionOptions>): Promise<Record<string, unknown>> {
   if (!options.ok) throw options.error;
-  const { place } = options.value;
-  const began = Date.now();
-  if (place.kind === 'memory') return { ok: true, product: 'memory', ms: 0 };
-  let failure: unknown;
-  for (const address of place.addresses) {
-    try {
-      const link = await dial(address, { ...options.value, openTimeoutMs: 5_000 });
-      await link.close();
-      return { ok: true, product: link.product, ms: Date.now() - began };
-    } catch (thrown) {
-      failure ??= thrown;
-    }
-  }
-  throw failure;
-}
-
-function metrics({ connection }: BrokerNode) {
-  if (!connection) return [];
-  const { kind } = connection.state;
-  return [
-    {
-      name: 'contact_center_broker_connected',
-      help: 'Whether there is a connection to the broker: 1 or 0.',
-      type: 'gauge' as const,
-      value: kind === 'open' || kind === 'blocked' ? 1 : 0,
-    },
-    {
-      name: 'contact_center_broker_blocked',
-      help: 'Whether the broker takes no messages for want of memory or disk space: 1 or 0.',
-      type: 'gauge' as const,
-      value: kind === 'blocked' ? 1 : 0,
-    },
-    {
-      name: 'contact_center_broker_connections_total',
-      help: 'Connections made to the broker.',
-      type: 'counter' as const,
-      value: connection.connectCount,
-    },
-  ];
+  return { ok: true, ...(await checkBroker(options.value.place, options.value)) };
 }

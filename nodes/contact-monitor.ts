@@ -42,8 +42,7 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
   });
   const config = readConfig(RED, node, definition, FIELDS);
   if (!config.ok) {
-    status.set('not-configured', { reason: config.error.message });
-    nodeLogger(RED, node).error(config.error.message, { code: config.error.code });
+    status.cannotStart(config.error);
     return;
   }
   const { service, metricsEnabled, token, logEntries } = config.value;

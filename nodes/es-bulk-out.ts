@@ -1,13 +1,13 @@
 import type { NodeMessage } from 'node-red';
-import { ContactError, toContactError } from '../lib/core/errors';
-import type { TraceContext } from '../lib/core/trace';
+import { toContactError } from '../lib/core/errors';
 import { sendBulk } from '../lib/elastic/bulk';
 import { decodeDocument, encodeDocument } from '../lib/elastic/encode';
 import { INDEX_PATTERN, IndexName } from '../lib/elastic/index-name';
+import { inTrace } from '../lib/elastic/trace-fields';
 import { boolean, choice, configNode, integer, number, readConfig, text, type Values } from '../lib/red/config';
 import { onClose, onInputDeferred } from '../lib/red/input';
 import { IntakeMessage } from '../lib/red/intake';
-import type { Definition, Red, RuntimeNode } from '../lib/red/node';
+import { type Definition, offered, type Red, type RuntimeNode } from '../lib/red/node';
 import { registerNode } from '../lib/red/register';
 import { type FailedMessage, refuseMessages, SETTLE, Sink, sinkReport } from '../lib/red/sink';
 import { Status } from '../lib/red/status';
@@ -62,10 +62,7 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
 }
 
 function openSink(RED: Red, node: RuntimeNode, config: Config): Sink {
-  const { connection, problem } = config.connection;
-  if (!connection) {
-    throw problem ?? new ContactError('CONFIGURATION', { attempted: 'use the Elasticsearch connection' });
-  }
+  const connection = offered(config.connection, 'connection');
   const sink = new Sink(RED, node, {
     batch: { items: config.batchDocuments, bytes: config.batchBytes, ageMs: config.batchSeconds * 1_000 },
     concurrency: config.concurrency,
@@ -106,13 +103,6 @@ function takeIn(node: RuntimeNode, sink: Sink, { index: pattern, dataStream, set
       sink.offer(body, intake);
     }
   });
-}
-
-/** A document says to which trace it belongs, in the fields of the Elastic Common Schema, unless it has others in there. */
-function inTrace(document: unknown, { traceId, spanId }: TraceContext): unknown {
-  const isPlain = typeof document === 'object' && document !== null && !Buffer.isBuffer(document);
-  if (!isPlain || 'trace' in document || 'trace.id' in document) return document;
-  return { ...document, trace: { id: traceId }, span: { id: spanId } };
 }
 
 /** The message that a document came in, or one with the document if it came in an array or was on disk. */

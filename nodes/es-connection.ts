@@ -1,9 +1,8 @@
 import { ContactError } from '../lib/core/errors';
 import { ElasticConnection, type ElasticOptions } from '../lib/elastic/connection';
-import { adminRoute, readForm } from '../lib/red/admin';
-import { boolean, type ConfigResult, list, number, readConfig, secret, text } from '../lib/red/config';
+import { adminRoute } from '../lib/red/admin';
+import { boolean, type ConfigResult, list, number, readConfig, readForm, secret, text } from '../lib/red/config';
 import { onClose } from '../lib/red/input';
-import { nodeLogger } from '../lib/red/logger';
 import type { Red, RuntimeNode } from '../lib/red/node';
 import { registerNode } from '../lib/red/register';
 import { Status } from '../lib/red/status';
@@ -49,9 +48,7 @@ export default function esConnection(RED: Red): void {
       const status = new Status(RED, node, { details: () => ({ target: node.connection?.target }) });
       const options = readOptions(readConfig(RED, node, definition, FIELDS));
       if (!options.ok) {
-        node.problem = options.error;
-        status.set('not-configured', { reason: options.error.message });
-        nodeLogger(RED, node).error(options.error.message, { code: options.error.code });
+        node.problem = status.cannotStart(options.error);
         return;
       }
       const connection = new ElasticConnection(options.value);

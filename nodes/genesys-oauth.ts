@@ -4,13 +4,12 @@ import { type GenesysAccount, openAccount } from '../lib/genesys/account';
 import { accountMetrics, accountReport } from '../lib/genesys/account-report';
 import { checkAccess } from '../lib/genesys/check';
 import { GENESYS_REGIONS, genesysAddresses } from '../lib/genesys/regions';
-import { adminRoute, readForm } from '../lib/red/admin';
-import { type ConfigResult, readConfig, secret, text, url } from '../lib/red/config';
-import { guard } from '../lib/red/input';
-import { nodeLogger } from '../lib/red/logger';
+import { adminRoute } from '../lib/red/admin';
+import { type ConfigResult, readConfig, readForm, secret, text, url } from '../lib/red/config';
 import type { Definition, Red, RuntimeNode } from '../lib/red/node';
 import { registerNode } from '../lib/red/register';
 import { Status } from '../lib/red/status';
+import { showTokens } from '../lib/red/token-status';
 
 /** What the nodes that use a genesys-oauth node find on it. */
 export interface GenesysOauthNode extends RuntimeNode {
@@ -70,26 +69,15 @@ function start(RED: Red, node: GenesysOauthNode, definition: Definition): void {
   });
   const config = readAccount(readConfig(RED, node, definition, FIELDS));
   if (!config.ok) {
-    node.problem = config.error;
-    status.set('not-configured', { reason: config.error.message });
-    nodeLogger(RED, node).error(config.error.message, { code: config.error.code });
+    node.problem = status.cannotStart(config.error);
     return;
   }
   const account = openAccount(config.value);
   node.account = account;
-  const ends = [
-    account.tokens.onRenewed(() => status.set('connected', { text: 'token-valid' })),
-    account.tokens.onFailed(
-      guard(node, (error: ContactError) => {
-        if (error.code === 'REFUSED') status.set('refused', { text: 'wrong-credentials', reason: error.message });
-        else status.set(account.tokens.current ? 'degraded' : 'disconnected', { reason: error.message });
-      }),
-    ),
-    account.release,
-  ];
-  if (account.tokens.current) status.set('connected', { text: 'token-valid' });
+  const end = showTokens(node, status, account.tokens);
   node.on('close', () => {
-    for (const end of ends) end();
+    end();
+    account.release();
   });
 }
 

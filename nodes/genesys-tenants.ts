@@ -1,15 +1,15 @@
-import { ContactError, toContactError } from '../lib/core/errors';
+import { type ContactError, toContactError } from '../lib/core/errors';
 import { GENESYS_REGIONS } from '../lib/genesys/regions';
 import { checkTenant } from '../lib/genesys/tenants/check';
 import { organizationMetrics } from '../lib/genesys/tenants/metrics';
 import type { Organizations } from '../lib/genesys/tenants/organizations';
 import { tenantSource } from '../lib/genesys/tenants/source';
 import { Tenancy } from '../lib/genesys/tenants/tenancy';
-import { adminRoute, readForm } from '../lib/red/admin';
-import { optionalConfigNode, readConfig } from '../lib/red/config';
+import { adminRoute } from '../lib/red/admin';
+import { optionalConfigNode, readConfig, readForm } from '../lib/red/config';
 import { onClose } from '../lib/red/input';
 import { nodeLogger } from '../lib/red/logger';
-import type { Definition, Red, RuntimeNode } from '../lib/red/node';
+import { type Definition, offered, type Red, type RuntimeNode } from '../lib/red/node';
 import { processIdOf } from '../lib/red/process-id';
 import { registerNode } from '../lib/red/register';
 import { Status } from '../lib/red/status';
@@ -61,15 +61,12 @@ function start(RED: Red, node: GenesysTenantsNode, definition: Definition): void
   try {
     if (!config.ok) throw config.error;
     const { store, rateLimitPerMinute, concurrency, timeoutSeconds, processes } = config.value;
-    if (store && !store.state) {
-      throw store.problem ?? new ContactError('CONFIGURATION', { attempted: 'use the store' });
-    }
     const settings = tenantSettings(RED, config.value);
     tenancy = new Tenancy({
       settings,
       defaults: { rateLimitPerMinute, concurrency, timeoutMs: timeoutSeconds * 1_000 },
       processes,
-      state: store?.state,
+      state: store && offered(store, 'state'),
       processId: processIdOf(RED),
       environment: (name) => RED.util.getSetting(node, name),
       logger,

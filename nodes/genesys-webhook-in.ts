@@ -1,12 +1,9 @@
-import { randomUUID } from 'node:crypto';
-import { join } from 'node:path';
 import type { NodeMessage } from 'node-red';
 import { ContactError } from '../lib/core/errors';
-import type { IncomingKind } from '../lib/genesys/messaging/incoming';
-import { type Received, WebhookReceiver } from '../lib/genesys/messaging/receiver';
+import { WebhookReceiver } from '../lib/genesys/messaging/receiver';
 import { MessageRecords } from '../lib/genesys/messaging/records';
 import { StatusTracker } from '../lib/genesys/messaging/tracker';
-import { webhookMessage } from '../lib/genesys/messaging/webhook-message';
+import { WEBHOOK_OUTPUTS, webhookMessage } from '../lib/genesys/messaging/webhook-message';
 import { webhookMetrics } from '../lib/genesys/messaging/webhook-metrics';
 import { AwaitedMessages } from '../lib/red/awaited-messages';
 import { brokerPicks } from '../lib/red/broker-picks';
@@ -23,17 +20,15 @@ import {
 import { onClose } from '../lib/red/input';
 import { nodeLogger } from '../lib/red/logger';
 import { StatusPublisher } from '../lib/red/message-status';
-import type { Definition, Red, RuntimeNode } from '../lib/red/node';
+import { type Definition, offered, type Red, type RuntimeNode } from '../lib/red/node';
 import type { BrokerNode } from '../lib/red/queue-settings';
 import { registerNode } from '../lib/red/register';
 import { Status } from '../lib/red/status';
 import { withTrace } from '../lib/red/tracing';
+import { spoolFolder } from '../lib/red/user-dir';
 import { listenTo, webhookRoutes } from '../lib/red/webhook-routes';
 import type { ContactStoreNode } from './contact-store';
 import type { GenesysTenantsNode } from './genesys-tenants';
-
-/** What leaves by which output. */
-const OUTPUTS: readonly IncomingKind[] = ['message', 'receipt', 'event'];
 
 const FIELDS = {
   path: text({ pattern: /^[\w.-]+$/, expected: 'made of letters, digits, dots, dashes and underscores' }),
@@ -50,6 +45,14 @@ const FIELDS = {
   waitForFlow: boolean({ default: false }),
 };
 
+type Config = Values<typeof FIELDS>;
+
+/** What a running node consists of. */
+interface Webhook {
+  receiver: WebhookReceiver;
+  statuses: StatusPublisher | undefined;
+}
+
 /** genesys-webhook-in: what Genesys Cloud posts for the customers of an Open Messaging integration. */
 export default function genesysWebhookIn(RED: Red): void {
   brokerPicks(RED, 'genesys-webhook-in', 'exchanges');
@@ -58,52 +61,49 @@ export default function genesysWebhookIn(RED: Red): void {
 }
 
 function start(RED: Red, node: RuntimeNode, definition: Definition): void {
-  const logger = nodeLogger(RED, node);
-  let receiver: WebhookReceiver | undefined;
-  let statuses: StatusPublisher | undefined;
+  let webhook: Webhook | undefined;
   const status = new Status(RED, node, {
-    details: () => ({ ...receiver?.counts(), statusEventsWaiting: statuses?.waiting }),
-    metrics: () => webhookMetrics(receiver?.counts()),
+    details: () => ({ ...webhook?.receiver.counts(), statusEventsWaiting: webhook?.statuses?.waiting }),
+    metrics: () => webhookMetrics(webhook?.receiver.counts()),
   });
   const config = readConfig(RED, node, definition, FIELDS);
-  const problem = config.ok ? problemOf(config.value) : config.error;
-  if (!config.ok || problem) {
-    const error = problem as ContactError;
-    status.set('not-configured', { reason: error.message });
-    logger.error(error.message, { code: error.code });
-    return;
+  try {
+    if (!config.ok) throw config.error;
+    webhook = open(RED, node, config.value, status);
+  } catch (thrown) {
+    status.cannotStart(thrown);
   }
-  const { path = '', secret: key, store, tenants, broker, statusExchange, rememberHours, waitForFlow } = config.value;
-  const { state } = store as Required<ContactStoreNode>;
-  const leave = state.hold();
+}
+
+function open(RED: Red, node: RuntimeNode, config: Config, status: Status): Webhook {
+  const { path = '', secret: key, tenants, broker, statusExchange: exchange, rememberHours, waitForFlow } = config;
+  const state = offered(config.store, 'state');
+  const organizations = tenants && offered(tenants, 'organizations');
+  const connection = broker && offered(broker, 'connection');
+  if (key === undefined && !tenants?.hasWebhookSecrets) throw withoutSecret();
+  const logger = nodeLogger(RED, node);
+  const statuses = connection && new StatusPublisher({ connection, exchange, folder: spoolFolder(RED, node) });
   const records = new MessageRecords(state.store, rememberHours * 3_600_000);
-  if (broker?.connection) {
-    const { userDir } = RED.settings;
-    const folder = userDir === undefined ? undefined : join(userDir, 'contact-center', 'spool', node.id);
-    statuses = new StatusPublisher({ connection: broker.connection, exchange: statusExchange, folder });
-  }
   const awaited = new AwaitedMessages('the webhook of Genesys', 'hand on what Genesys has posted');
-  const emit = async (received: Received): Promise<void> => {
-    const correlationId = received.record?.correlationId ?? randomUUID();
-    const output = OUTPUTS.indexOf(received.incoming.kind);
-    const send = (message: NodeMessage) => node.send(OUTPUTS.map((_, index) => (index === output ? message : null)));
-    const message = { ...webhookMessage(received), correlationId } as NodeMessage;
-    const { messages, receipts, events } = own.counts();
-    status.set('connected', { text: 'received', values: { count: messages + receipts + events + 1 } });
-    if (waitForFlow) await awaited.send(message, send);
-    else send(withTrace(node, message));
-  };
-  const own = new WebhookReceiver({
+  const receiver = new WebhookReceiver({
     secret: key,
     store: state.store,
     records,
     tracker: new StatusTracker({ records, channel: statuses, logger }),
-    organizationOf: (integrationId) => tenants?.organizations?.directory.ofIntegration(integrationId),
-    emit,
+    organizationOf: (integrationId) => organizations?.directory.ofIntegration(integrationId),
+    emit: async (received) => {
+      const { kind } = received.incoming;
+      const send = (message: NodeMessage) => node.send(WEBHOOK_OUTPUTS.map((each) => (each === kind ? message : null)));
+      const message: NodeMessage = { ...webhookMessage(received) };
+      const { messages, receipts, events } = receiver.counts();
+      status.set('connected', { text: 'received', values: { count: messages + receipts + events + 1 } });
+      if (waitForFlow) await awaited.send(message, send);
+      else send(withTrace(node, message));
+    },
     logger,
   });
-  receiver = own;
-  const stop = listenTo(path, own);
+  const leave = state.hold();
+  const stop = listenTo(path, receiver);
   status.set('connected', { text: 'listening' });
   onClose(node, async () => {
     stop();
@@ -111,13 +111,10 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
     await statuses?.close();
     leave();
   });
+  return { receiver, statuses };
 }
 
-function problemOf({ secret: key, store, tenants, broker }: Values<typeof FIELDS>): ContactError | undefined {
-  const problem = store.problem ?? tenants?.problem ?? broker?.problem;
-  if (problem) return problem;
-  if (!store.state) return new ContactError('CONFIGURATION', { attempted: 'use the store' });
-  if (key !== undefined || tenants?.hasWebhookSecrets) return undefined;
+function withoutSecret(): ContactError {
   const answer = 'the credential secret is not set, nor is the environment variable GENESYS_WEBHOOK_SECRET';
   return new ContactError('CONFIGURATION', { attempted: 'use the configuration', answer });
 }

@@ -1,14 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { ContactError, toContactError } from '../lib/core/errors';
+import { toContactError } from '../lib/core/errors';
 import { EVENTS_EXCHANGE, InvalidEvent, makeEvent, type OcelotEvent, routingKeyOf } from '../lib/ocelot/event';
-import type { BrokerConnection } from '../lib/rabbitmq/connection';
 import { encodeRequest, type PublishRequest, traceHeaders } from '../lib/rabbitmq/publish-request';
 import { brokerPicks } from '../lib/red/broker-picks';
 import { choice, configNode, integer, readConfig, text, type Values } from '../lib/red/config';
 import { EventIntake, openEventSink, publishedMessage } from '../lib/red/event-sink';
 import { onInputDeferred } from '../lib/red/input';
 import { IntakeMessage } from '../lib/red/intake';
-import type { Definition, Red, RuntimeNode } from '../lib/red/node';
+import { type Definition, offered, type Red, type RuntimeNode } from '../lib/red/node';
 import type { BrokerNode } from '../lib/red/queue-settings';
 import { registerNode } from '../lib/red/register';
 import { refuseMessages, SETTLE, type Sink, sinkReport } from '../lib/red/sink';
@@ -57,18 +56,12 @@ function start(RED: Red, node: RuntimeNode, definition: Definition): void {
   const config = readConfig(RED, node, definition, FIELDS);
   try {
     if (!config.ok) throw config.error;
-    sink = openEventSink(RED, node, connectionOf(config.value), config.value);
+    sink = openEventSink(RED, node, offered(config.value.broker, 'connection'), config.value);
     sink.show(status);
     takeIn(node, sink, config.value);
   } catch (thrown) {
     refuseMessages(RED, node, definition, status.cannotStart(thrown), publishedMessage);
   }
-}
-
-function connectionOf({ broker }: Config): BrokerConnection {
-  const { connection, problem } = broker;
-  if (connection) return connection;
-  throw problem ?? new ContactError('CONFIGURATION', { attempted: 'use the contact-broker' });
 }
 
 function takeIn(node: RuntimeNode, sink: Sink, config: Config): void {

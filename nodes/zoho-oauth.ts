@@ -1,16 +1,15 @@
 import type { ContactError } from '../lib/core/errors';
-import { adminRoute, readForm } from '../lib/red/admin';
-import { configNode, integer, readConfig, secret, text, url, type Values } from '../lib/red/config';
-import { guard } from '../lib/red/input';
+import { adminRoute } from '../lib/red/admin';
+import { configNode, integer, readConfig, readForm, secret, text, url, type Values } from '../lib/red/config';
 import { nodeLogger } from '../lib/red/logger';
 import { type Definition, offered, type Red, type RuntimeNode } from '../lib/red/node';
 import { registerNode } from '../lib/red/register';
 import { Status } from '../lib/red/status';
-import { MemoryStore } from '../lib/store/memory';
+import { showTokens } from '../lib/red/token-status';
 import { ZohoAccount } from '../lib/zoho/account';
+import { checkZoho } from '../lib/zoho/check';
 import { ZOHO_DATA_CENTERS } from '../lib/zoho/data-centers';
 import { tokenGroup, tokenMetrics } from '../lib/zoho/report';
-import { stopFor } from '../lib/zoho/stop';
 import type { ContactStoreNode } from './contact-store';
 
 /** What the nodes that use a zoho-oauth node find on it. */
@@ -53,7 +52,7 @@ export default function zohoOauth(RED: Red): void {
     method: 'post',
     path: '/contact-center/zoho-oauth/test',
     permission: 'zoho-oauth.write',
-    handler: (request) => test(RED, request.body),
+    handler: (request) => test(readForm(RED, request.body, CREDENTIALS)),
   });
   adminRoute(RED, {
     method: 'get',
@@ -88,13 +87,7 @@ function openAccount(RED: Red, node: ZohoOauthNode, config: Values<typeof FIELDS
   const state = offered(storeNode, 'state');
   const logger = nodeLogger(RED, node);
   const account = new ZohoAccount({ ...credentials, store: state.store, timeoutMs: timeoutSeconds * 1_000, logger });
-  account.tokens.onRenewed(() => status.set('connected', { text: 'token-valid' }));
-  account.tokens.onFailed(
-    guard(node, (error: ContactError) => {
-      if (error.code === 'REFUSED') status.set('refused', { text: 'wrong-credentials', reason: error.message });
-      else status.set(account.tokens.current ? 'degraded' : 'disconnected', { reason: error.message });
-    }),
-  );
+  showTokens(node, status, account.tokens);
   const release = state.hold();
   node.on('close', () => {
     account.close();
@@ -103,20 +96,9 @@ function openAccount(RED: Red, node: ZohoOauthNode, config: Values<typeof FIELDS
   return account;
 }
 
-/** Gets a token with what the dialog has, and reads the fields of Cases with it. */
-async function test(RED: Red, body: Record<string, unknown>): Promise<Record<string, unknown>> {
-  const form = readForm(RED, body, CREDENTIALS);
+/** Tries what the dialog has. */
+async function test(form: ReturnType<typeof readForm<typeof CREDENTIALS>>): Promise<Record<string, unknown>> {
   if (!form.ok) throw form.error;
   const { timeoutSeconds, ...credentials } = form.value;
-  // A store of its own: what the dialog tries must not end up where the flow finds it.
-  const account = new ZohoAccount({ ...credentials, store: new MemoryStore(), timeoutMs: timeoutSeconds * 1_000 });
-  const began = Date.now();
-  try {
-    const query = { module: 'Cases' };
-    const reading = await account.client.call('GET', '/settings/fields', { query, what: 'read the fields of Cases' });
-    if (reading.kind === 'refusal') throw stopFor(reading.refusal).verdict.error;
-    return { ok: true, apiUrl: account.apiUrl, ms: Date.now() - began };
-  } finally {
-    account.close();
-  }
+  return { ok: true, ...(await checkZoho({ ...credentials, timeoutMs: timeoutSeconds * 1_000 })) };
 }

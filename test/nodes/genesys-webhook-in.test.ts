@@ -169,10 +169,11 @@ describe('genesys-webhook-in', () => {
     assert.deepEqual((await post('/genesys/webhook/acme')).statuses, [404]);
   });
 
-  it('refuses a body that is too large', async () => {
+  it('refuses a body that is too large, and says so to who is still sending it', async () => {
     await start();
-    const answer = await fetch(`${runtime.url}/genesys/webhook`, { method: 'POST', body: 'x'.repeat(1_000_001) });
+    const answer = await fetch(`${runtime.url}/genesys/webhook`, { method: 'POST', body: 'x'.repeat(8_000_000) });
     assert.equal(answer.status, 400);
+    assert.match(((await answer.json()) as { message: string }).message, /larger than 1000000 bytes/);
   });
 
   it('needs a secret, or tenants that may have one', async () => {

@@ -1,4 +1,9 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingKind } from './incoming';
 import type { Received } from './receiver';
+
+/** What leaves by which output of a node, from the first on. */
+export const WEBHOOK_OUTPUTS: readonly IncomingKind[] = ['message', 'receipt', 'event'];
 
 /** What a flow gets of a post to the webhook. */
 export interface WebhookMessage {
@@ -7,11 +12,14 @@ export interface WebhookMessage {
   payload: Record<string, unknown>;
   /** The body as Genesys has posted it. */
   genesys: Record<string, unknown>;
+  /** That of the message that a receipt is about, or a new one. */
+  correlationId: string;
 }
 
 /** A post to the webhook as a message for a flow: the same names whatever it is about. */
 export function webhookMessage({ incoming, organization, receipt, record }: Received): WebhookMessage {
   const { kind, id, type, integrationId, customerId, time, body } = incoming;
+  const correlationId = record?.correlationId ?? randomUUID();
   const tenantId = organization?.tenantId || record?.tenantId || null;
   const whose = {
     tenantId,
@@ -30,7 +38,7 @@ export function webhookMessage({ incoming, organization, receipt, record }: Rece
       reasons: receipt.reasons,
       time: time ?? null,
     };
-    return { topic: kind, payload, genesys: body };
+    return { topic: kind, payload, genesys: body, correlationId };
   }
   const { text, content, events, metadata, originatingEntity } = body;
   const payload = {
@@ -41,7 +49,7 @@ export function webhookMessage({ incoming, organization, receipt, record }: Rece
     ...defined({ text, content, events, metadata, originatingEntity }),
     time: time ?? null,
   };
-  return { topic: kind, payload, genesys: body };
+  return { topic: kind, payload, genesys: body, correlationId };
 }
 
 function defined(fields: Record<string, unknown>): Record<string, unknown> {
