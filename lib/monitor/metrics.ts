@@ -142,7 +142,8 @@ export type MetricGroups = Record<string, Record<string, unknown> | number>;
  * `tokens`. `timestamp` is in seconds since the epoch.
  */
 export function metricGroups(members: Member[]): MetricGroups {
-  const groups: MetricGroupParts = {};
+  // Without a prototype: a service may have the name of one of its properties.
+  const groups: MetricGroupParts = Object.create(null);
   const add = (group: string, name: string, value: number | boolean) => {
     groups[group] ??= {};
     const before = groups[group][name] ?? (typeof value === 'boolean' ? false : 0);

@@ -23,11 +23,12 @@ export interface StatsAnswer {
 
 /** What each node has done so far, by service. */
 export function statsAnswer(members: Member[]): StatsAnswer {
-  const services: StatsAnswer['services'] = {};
+  const services = new Map<string, NodeStats[]>();
   for (const { service, node, report } of members) {
     const { state, since, reason, books, details } = report;
-    services[service] ??= { nodes: [] };
-    services[service].nodes.push({
+    const nodes = services.get(service) ?? [];
+    services.set(service, nodes);
+    nodes.push({
       ...details,
       id: node.id,
       type: node.type,
@@ -38,5 +39,6 @@ export function statsAnswer(members: Member[]): StatsAnswer {
       ...(books === undefined ? {} : { books }),
     });
   }
-  return { timestamp: new Date().toISOString(), services };
+  const found = [...services].map(([service, nodes]) => [service, { nodes }] as const);
+  return { timestamp: new Date().toISOString(), services: Object.fromEntries(found) };
 }

@@ -196,6 +196,12 @@ describe('answers of the monitor', () => {
     assert.equal(groups['application']!['version'], packageVersion);
   });
 
+  it('name a service also when it is called like a property of every object', () => {
+    const members = membersOf([node('n', ['tab'])], [{ service: 'constructor', flowIds: ['tab'] }]);
+    assert.equal(statsAnswer(members).services['constructor']?.nodes.length, 1);
+    assert.deepEqual(metricGroups(members)['constructor'], { nodes: 1 });
+  });
+
   it('as messages tell what has changed', () => {
     const change = { node: node('n', []), previous: 'connected', state: 'stalled', since: SINCE } as const;
     assert.deepEqual(changeMessage(change, 'a'), {
