@@ -1,6 +1,7 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { packageRoot } from '../core/version';
 import { type Terminal, UsageError } from './terminal';
 
 /** How the command is called. */
@@ -15,7 +16,7 @@ export interface FlowFileEntry {
 
 /** Runs the command; the answer is the exit code. */
 export async function run(names: string[], { output }: Terminal): Promise<number> {
-  const folder = findExamples(__dirname);
+  const folder = join(packageRoot, 'examples');
   const known = readdirSync(folder)
     .filter((file) => file.endsWith('.json'))
     .map((file) => basename(file, '.json'));
@@ -46,9 +47,4 @@ export function mergeFlows<Entry extends FlowFileEntry>(flows: readonly (readonl
     merged.set(entry.id, entry);
   }
   return [...merged.values()];
-}
-
-/** The folder `examples` beside package.json: one folder further up when this file has been compiled. */
-function findExamples(folder: string): string {
-  return existsSync(join(folder, 'package.json')) ? join(folder, 'examples') : findExamples(dirname(folder));
 }

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { parseArgs, parseEnv } from 'node:util';
+import { parseEnv } from 'node:util';
 import { describe } from '../core/errors';
 import { type Addition, ORIGINAL_SERVICES, type OriginalService } from './original-services';
-import { type Terminal, UsageError } from './terminal';
+import { readParameters, type Terminal, UsageError } from './terminal';
 
 /** How the command is called. */
 export const usage = `contact-center migrate FILE          turns the .env file of one of the five services into that of its flow
@@ -21,7 +21,11 @@ export interface Migration {
 
 /** Runs the command; the answer is the exit code. */
 export async function run(parameters: string[], { output, errors }: Terminal): Promise<number> {
-  const { file, flow } = readParameters(parameters);
+  const options = { flow: { type: 'string' } } as const;
+  const { values, positionals } = readParameters(usage, { args: parameters, allowPositionals: true, options });
+  const [file] = positionals;
+  if (file === undefined || positionals.length > 1) throw new UsageError(usage);
+  const { flow } = values;
   const original = readEnvironment(file);
   const services = ORIGINAL_SERVICES.filter((service) =>
     flow === undefined ? service.marks.some((mark) => mark in original) : service.flow === flow,
@@ -73,21 +77,6 @@ export function migrate(service: OriginalService, original: Readonly<Record<stri
 
 function sayAddition({ name, value, note }: Addition): string {
   return value === '' ? `Fill in ${name}: ${note}.` : `${name} is new: ${note}.`;
-}
-
-function readParameters(parameters: string[]): { file: string; flow: string | undefined } {
-  let flow: string | undefined;
-  let files: string[] = [];
-  try {
-    const read = parseArgs({ args: parameters, allowPositionals: true, options: { flow: { type: 'string' } } });
-    flow = read.values.flow;
-    files = read.positionals;
-  } catch {
-    throw new UsageError(usage);
-  }
-  const [file] = files;
-  if (file === undefined || files.length > 1) throw new UsageError(usage);
-  return { file, flow };
 }
 
 function readEnvironment(file: string): Record<string, string | undefined> {

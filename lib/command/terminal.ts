@@ -1,4 +1,6 @@
 import { createInterface } from 'node:readline';
+import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { describe } from '../core/errors';
 
 /** Where a command reads from and writes to. */
 export interface Terminal {
@@ -10,6 +12,21 @@ export interface Terminal {
 
 /** A mistake in how a command was called: its text is shown without a stack. */
 export class UsageError extends Error {}
+
+/**
+ * Reads the parameters of a command. Throws {@link UsageError}, with `usage` at its end, for one that `config` does not
+ * know.
+ */
+export function readParameters<const Config extends ParseArgsConfig>(
+  usage: string,
+  config: Config,
+): ReturnType<typeof parseArgs<Config>> {
+  try {
+    return parseArgs(config);
+  } catch (thrown) {
+    throw new UsageError(`${describe(thrown)}\n\n${usage}`);
+  }
+}
 
 /** Reads a secret: at a terminal it is asked for without being shown, otherwise the first line of the input is taken. */
 export async function readSecret(terminal: Terminal, question: string): Promise<string> {

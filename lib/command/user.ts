@@ -1,12 +1,11 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { openEmbeddedCallStore } from '../calls/embedded-store';
 import { USER_NAME } from '../calls/login';
 import { Passwords } from '../calls/passwords';
 import { openPostgresqlCallStore } from '../calls/postgresql-store';
 import type { ApiUser, CallStore } from '../calls/store';
-import { readSecret, type Terminal, UsageError } from './terminal';
+import { readParameters, readSecret, type Terminal, UsageError } from './terminal';
 
 /** How the command is called. */
 export const usage = `contact-center user add NAME        adds a user of the call API
@@ -47,18 +46,15 @@ const ACTIONS: Record<string, Action> = {
 
 /** Runs the command; the answer is the exit code. */
 export async function run(parameters: string[], terminal: Terminal): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args: parameters,
-    allowPositionals: true,
-    options: { database: { type: 'string' }, folder: { type: 'string' } },
-  });
+  const options = { database: { type: 'string' }, folder: { type: 'string' } } as const;
+  const { values, positionals } = readParameters(usage, { args: parameters, allowPositionals: true, options });
   const [verb = '', name, ...rest] = positionals;
   if (rest.length > 0) throw new UsageError(usage);
   if (verb === 'hash') {
     terminal.output.write(`${await newHash(terminal)}\n`);
     return 0;
   }
-  const action = ACTIONS[verb];
+  const action = Object.hasOwn(ACTIONS, verb) ? ACTIONS[verb] : undefined;
   if (verb !== 'list' && (!action || name === undefined)) throw new UsageError(usage);
   const store = open(values.database ?? terminal.environment['DATABASE_URL'], values.folder, terminal);
   try {

@@ -1,10 +1,9 @@
 import { createInterface, type Interface } from 'node:readline';
-import { parseArgs } from 'node:util';
 import { ContactError } from '../core/errors';
 import { HttpClient } from '../core/http';
 import { ZOHO_DATA_CENTERS } from '../zoho/data-centers';
 import { exchangeCode, refreshAccess, type ZohoGrant } from '../zoho/oauth';
-import { readSecret, type Terminal, UsageError } from './terminal';
+import { readParameters, readSecret, type Terminal, UsageError } from './terminal';
 
 /** How the command is called. */
 export const usage = `contact-center zoho-token           gets a refresh token for Zoho CRM, step by step
@@ -27,12 +26,8 @@ const STEPS = (consoleUrl: string) => `
 
 /** Runs the command; the answer is the exit code. */
 export async function run(parameters: string[], terminal: Terminal): Promise<number> {
-  let check: boolean | undefined;
-  try {
-    ({ check } = parseArgs({ args: parameters, options: { check: { type: 'boolean' } } }).values);
-  } catch {
-    throw new UsageError(usage);
-  }
+  const options = { check: { type: 'boolean' } } as const;
+  const { check } = readParameters(usage, { args: parameters, options }).values;
   const http = new HttpClient();
   try {
     return check ? await checkToken(http, terminal) : await getToken(http, terminal);

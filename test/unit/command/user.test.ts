@@ -61,7 +61,8 @@ describe('the command contact-center user', function () {
       ['user add alice', 'short', 1, /fewer than 10/],
       ['user add al|ice', 'long enough password', 2, /letters, digits/],
       ['user passwd nobody', 'long enough password', 2, /no user nobody/],
-      ['user list --colour red', '', 1, /colour/],
+      ['user list --colour red', '', 2, /colour[\s\S]*contact-center user add NAME/],
+      ['user toString alice', '', 2, /contact-center user add NAME/],
       ['user list --database postgresql://user:hunter22@127.0.0.1:1/calls', '', 1, /PostgreSQL runs/],
     ];
     for (const [line, input, code, text] of wrong) {
