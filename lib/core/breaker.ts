@@ -33,6 +33,7 @@ export class Breaker {
     });
   }
 
+  /** Whether calls are made, not made, or tried with one. */
   get state(): BreakerState {
     const { CircuitState } = cockatiel();
     const { state } = this.policy;

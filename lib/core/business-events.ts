@@ -41,6 +41,7 @@ class BusinessEvents {
     };
   }
 
+  /** Tells everybody who listens. */
   tell(event: BusinessEvent): void {
     for (const listener of this.listeners) listener(event);
   }

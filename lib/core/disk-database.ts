@@ -8,6 +8,7 @@ const inUse = new Set<string>();
 
 /** A database in a folder, for one user in one process at a time. */
 export class DiskDatabase {
+  /** For reading, and for what is written inside of {@link DiskDatabase.write}. */
   readonly root: RootDatabase;
   private readonly folder: string;
 
@@ -54,7 +55,7 @@ export class DiskDatabase {
     }
   }
 
-  /** Not while a write is under way. */
+  /** Lets go of the folder. Not to be called while a write is under way. */
   async close(): Promise<void> {
     await this.root.close();
     inUse.delete(this.folder);

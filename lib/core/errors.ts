@@ -59,6 +59,7 @@ export interface ErrorFacts {
   retryAfterMs?: number;
   /** Overrides the catalogue's `retryable`. */
   retryable?: boolean;
+  /** What was thrown, if that is what it comes from: of an error of a library only text, code and stack are kept. */
   cause?: unknown;
 }
 
@@ -69,10 +70,13 @@ export interface ErrorFacts {
 export class ContactError extends Error {
   override readonly name = 'ContactError';
   readonly code: ErrorCode;
+  /** Whether the same thing may succeed later without anyone changing it. */
   readonly retryable: boolean;
+  /** The remote status code, when there was one. */
   readonly status?: number;
   /** A stable word for programs, finer than the code. */
   readonly reason?: string;
+  /** How long the remote system asked to wait, in milliseconds. */
   readonly retryAfterMs?: number;
   /** The short form without the advice, for places with little room. */
   readonly summary: string;
@@ -95,9 +99,12 @@ export class ContactError extends Error {
 
 /** What `msg.error` holds on the failure output of a sink. */
 export interface MessageError {
+  /** A key of {@link ERROR_CATALOGUE}. */
   code: string;
   message: string;
+  /** The remote status code, when there was one. */
   status?: number;
+  /** How often it was tried; 0 when it was not sent at all. */
   attempts: number;
   retryable: boolean;
 }

@@ -133,10 +133,12 @@ export class Outbox<Context> {
     this.pump();
   }
 
+  /** How it stands. */
   get state(): OutboxState {
     return this.storing ? { state: 'failed', error: this.storing } : this.current;
   }
 
+  /** Whether the remote system is held to be unwell. */
   get breakerState(): BreakerState {
     return this.breaker.state;
   }

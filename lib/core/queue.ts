@@ -3,10 +3,12 @@ export class Queue<Item> {
   private items: (Item | undefined)[] = [];
   private head = 0;
 
+  /** How many items it holds. */
   get length(): number {
     return this.items.length - this.head;
   }
 
+  /** The item at the front, which stays there. */
   get first(): Item | undefined {
     return this.items[this.head];
   }
@@ -16,10 +18,12 @@ export class Queue<Item> {
     for (let index = this.head; index < this.items.length; index += 1) yield this.items[index] as Item;
   }
 
+  /** Puts an item at the end. */
   push(item: Item): void {
     this.items.push(item);
   }
 
+  /** Takes the item at the front. */
   shift(): Item | undefined {
     const item = this.items[this.head];
     if (this.head >= this.items.length) return undefined;

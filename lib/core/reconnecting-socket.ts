@@ -46,19 +46,20 @@ export type SocketState =
   | { kind: 'failed'; error: ContactError }
   | { kind: 'closed' };
 
-/** Settings of a {@link ReconnectingSocket}. */
+/** Settings of a {@link ReconnectingSocket}. Apart from `prepare`, its functions must not throw. */
 export interface ReconnectingSocketOptions {
   /**
    * Finds out where to connect to; whatever the vendor wants done before belongs here. An error that is not retryable
    * ends all attempts with the state `failed`.
    */
   prepare(request: ConnectRequest): Promise<ConnectTarget>;
-  /** Takes each text frame. `connection` tells two connections apart while both are open. Must not throw. */
+  /** Takes each text frame. `connection` tells two connections apart while both are open. */
   onMessage(text: string, connection: number): void;
   /** A connection is open and is the one that counts from now on. */
   onOpen?(opened: { reason: ConnectReason; connection: number }): void;
   /** The connection that counted is gone, and nothing has taken its place yet. */
   onLost?(loss: ConnectionLoss): void;
+  /** It does something else now. */
   onState?(state: SocketState): void;
   /** How long the upgrade may take, in milliseconds; default 15,000. */
   openTimeoutMs?: number;

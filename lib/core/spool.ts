@@ -69,10 +69,12 @@ export class ReadyEntries<Context> {
   bytes = 0;
   private readonly queue = new Queue<Entry<Context>>();
 
+  /** How many there are. */
   get count(): number {
     return this.queue.length;
   }
 
+  /** The one that {@link ReadyEntries.take} would give first. */
   get oldest(): Entry<Context> | undefined {
     return this.queue.first;
   }

@@ -10,9 +10,9 @@ export interface WatchedFileOptions<Value> {
   path: string;
   /** Makes the value of the text; what it throws says what is wrong with the text. */
   parse(text: string): Value;
-  /** The value has changed. */
+  /** The value has changed. Must not throw. */
   onChange(value: Value): void;
-  /** What is wrong with the file now has changed; `undefined` when nothing is any more. */
+  /** What is wrong with the file now has changed; `undefined` when nothing is any more. Must not throw. */
   onProblem?(problem: string | undefined): void;
   /** How often it is looked at when the system does not tell of changes, in milliseconds; default 2,000. */
   pollMs?: number;

@@ -120,6 +120,7 @@ export interface RuntimeLog {
  * is as large as the largest one asked for.
  */
 export class LogRecorder {
+  /** What was recorded; it stays when nobody records any more. */
   readonly ring = new LogRing(0);
   private readonly listeners = new Set<(line: LogEvent) => void>();
   private readonly sizes = new Map<symbol, number>();

@@ -3,6 +3,7 @@ import type { Done } from './input';
 import { IntakeMessage } from './intake';
 import type { Sink } from './sink';
 
+/** Settings of a {@link JoinedIntake}. */
 export interface JoinedIntakeOptions<Message extends object> {
   sink: Pick<Sink, 'offer' | 'absorb' | 'refuse'>;
   /** Whether the deliveries that messages carry are settled as well. */

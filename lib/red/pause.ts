@@ -3,7 +3,9 @@ import type { NodeActions } from '../monitor/registry';
 /** A source that can be told to hold back what it would send. */
 export interface Pausable {
   readonly isPaused: boolean;
+  /** Holds back what comes from now on. */
   pause(): void;
+  /** Goes on: first with what was held back. */
   resume(): void;
 }
 

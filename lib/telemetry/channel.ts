@@ -51,6 +51,7 @@ export class Channel {
     });
   }
 
+  /** How the way to the destination stands. */
   get state(): OutboxState {
     return this.outbox.state;
   }

@@ -18,5 +18,6 @@ export interface Destination {
   encode(signal: Signal): string;
   /** Sends signals and says what became of each, or of all. Never throws. */
   send(entries: readonly Entry<Signal>[], signal: AbortSignal): Promise<Verdict | Verdict[]>;
+  /** Lets go of its connections or files. Never rejects. */
   close(): Promise<void>;
 }

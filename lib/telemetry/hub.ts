@@ -42,9 +42,11 @@ export interface TelemetryOptions {
 
 /** A monitor's part in the telemetry of this process. */
 export interface TelemetryMember {
+  /** Those that are open. */
   readonly channels: readonly Channel[];
   /** What could not be opened. */
   readonly problems: readonly unknown[];
+  /** Leaves them; one that nobody else uses is closed. */
   close(): Promise<void>;
 }
 

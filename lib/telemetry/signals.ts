@@ -42,4 +42,5 @@ export interface SpanSignal {
 /** What telemetry is made of. Everything in it is redacted already. */
 export type Signal = LogSignal | EventSignal | MetricSignal | SpanSignal;
 
+/** The kinds of signals. */
 export type SignalKind = Signal['kind'];

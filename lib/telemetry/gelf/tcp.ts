@@ -18,6 +18,8 @@ export class GelfTcp implements GelfTransport {
   async send(messages: readonly string[], signal: AbortSignal): Promise<Verdict> {
     try {
       const socket = await this.open();
+      // Given up while it was connecting: nobody closes the connection any more.
+      if (signal.aborted) throw new Error('it was given up');
       await write(socket, Buffer.from(messages.map((message) => `${message}\0`).join('')), signal);
       return { kind: 'delivered' };
     } catch (thrown) {

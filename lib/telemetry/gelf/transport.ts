@@ -11,6 +11,7 @@ export interface GelfAddress {
 export interface GelfTransport {
   /** Sends messages and says what became of each, or of all. Never throws. */
   send(messages: readonly string[], signal: AbortSignal): Promise<Verdict | Verdict[]>;
+  /** Lets go of its connections. Never rejects. */
   close(): Promise<void>;
 }
 

@@ -9,7 +9,7 @@ import type { Attributes, EventSignal, LogSignal, MetricSignal, SpanSignal } fro
  */
 
 /** Seconds since the epoch, and nanoseconds. */
-export type HrTime = [seconds: number, nanoseconds: number];
+type HrTime = [seconds: number, nanoseconds: number];
 
 /** What the telemetry is about. */
 export interface Resource {
@@ -52,7 +52,7 @@ export function resourceOf(role: string): Resource {
 }
 
 /** A moment in milliseconds since the epoch. */
-export function hrTimeOf(ms: number): HrTime {
+function hrTimeOf(ms: number): HrTime {
   const seconds = Math.floor(ms / 1_000);
   return [seconds, Math.round((ms - seconds * 1_000) * 1_000_000)];
 }
