@@ -1,3 +1,5 @@
+import { asObject } from '../core/answers';
+
 /** A conversation as the list has it: nothing tells whether it has ended or grown. */
 export interface CodyConversation {
   id: string;
@@ -40,7 +42,7 @@ export function readPage<Item>(
   if (!Array.isArray(data)) return undefined;
   const { pagination } = (body?.['meta'] ?? {}) as { pagination?: Record<string, unknown> };
   return {
-    items: data.flatMap((value) => (isObject(value) ? (readItem(value) ?? []) : [])),
+    items: data.flatMap((value) => readItem(asObject(value) ?? {}) ?? []),
     next: wholeNumber(pagination?.['next_page']),
     pages: wholeNumber(pagination?.['total_pages']),
     total: wholeNumber(pagination?.['total']),
@@ -83,10 +85,6 @@ export function inOrder(messages: readonly CodyMessage[], newestFirst: boolean):
   const distinct = [...new Map(messages.map((message) => [message.id, message])).values()];
   const arrived = newestFirst ? distinct.reverse() : distinct;
   return arrived.toSorted((one, other) => one.createdAt - other.createdAt);
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
 }
 
 function textOf(value: unknown): string {

@@ -1,14 +1,23 @@
 import type { HttpAnswer } from './http';
 
 const LONGEST_EXCERPT = 160;
+/**
+ * Nobody is believed who asks for a longer wait: it would be a mistake, such as a time where a number of seconds belongs,
+ * and timers cannot count much further.
+ */
+const LONGEST_WAIT_MS = 86_400_000;
 
-/** A JSON object, or `undefined` for anything else. */
+/** A value as a JSON object; `undefined` for anything else, arrays included. */
+export function asObject(value: unknown): Record<string, unknown> | undefined {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Record<string, unknown>)
+    : undefined;
+}
+
+/** The JSON object that a text holds, or `undefined` for anything else. */
 export function parseJson(text: string): Record<string, unknown> | undefined {
   try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined;
+    return asObject(JSON.parse(text));
   } catch {
     return undefined;
   }
@@ -24,10 +33,19 @@ export function readable(text: string): string {
   return plain.length > LONGEST_EXCERPT ? `${plain.slice(0, LONGEST_EXCERPT)}…` : plain;
 }
 
-/** How long the header Retry-After asks to wait (in seconds, or until a date), in milliseconds. */
-export function retryAfterHeaderMs({ headers }: Pick<HttpAnswer, 'headers'>, now = Date.now()): number | undefined {
-  const header = headers['retry-after'] ?? '';
-  if (/^\d+(\.\d+)?$/.test(header)) return Number(header) * 1_000;
+/** How long the header Retry-After asks to wait (in seconds, or until a date), in milliseconds; at most a day. */
+export function retryAfterHeaderMs(answer: Pick<HttpAnswer, 'headers'>, now = Date.now()): number | undefined {
+  const header = answer.headers['retry-after'] ?? '';
+  if (/^\d+(\.\d+)?$/.test(header)) return Math.min(LONGEST_WAIT_MS, Number(header) * 1_000);
   const date = Date.parse(header);
-  return Number.isNaN(date) ? undefined : Math.max(0, date - now);
+  return Number.isNaN(date) ? undefined : waitUntilMs(answer, date, now);
+}
+
+/**
+ * How long it is until a time that an answer names (both in milliseconds), by the clock of whoever has answered: ours may
+ * be wrong. 0 for a time that is past, and a day at most.
+ */
+export function waitUntilMs({ headers }: Pick<HttpAnswer, 'headers'>, time: number, now = Date.now()): number {
+  const answeredAt = Date.parse(headers['date'] ?? '');
+  return Math.min(LONGEST_WAIT_MS, Math.max(0, time - (Number.isNaN(answeredAt) ? now : answeredAt)));
 }

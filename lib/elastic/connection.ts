@@ -1,4 +1,5 @@
 import type { Client, ClientOptions } from '@elastic/elasticsearch';
+import { retryAfterHeaderMs } from '../core/answers';
 import { readPem } from '../core/certificate';
 import { ContactError, describe, toContactError } from '../core/errors';
 import { registerSecret } from '../core/redaction';
@@ -149,12 +150,13 @@ export class ElasticConnection {
     const answer = describe(thrown);
     if (name === 'ResponseError') {
       const { statusCode: status = 0, headers = {} } = meta ?? {};
+      const retryAfterMs = retryAfterHeaderMs({ headers });
       const facts = {
         attempted,
         status,
         answer: `${status} ${answer}`.slice(0, 500),
         target,
-        ...retryAfter(headers['retry-after']),
+        ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
       };
       return judgeRequest(facts, headers['x-elastic-product'] === 'Elasticsearch');
     }
@@ -163,13 +165,6 @@ export class ElasticConnection {
     const error = new ContactError(code, { attempted, target, answer, cause: thrown });
     return { kind: 'unknown', error };
   }
-}
-
-function retryAfter(header: string | undefined): { retryAfterMs?: number } {
-  const seconds = Number(header);
-  if (header && Number.isFinite(seconds)) return { retryAfterMs: seconds * 1_000 };
-  const until = header ? Date.parse(header) - Date.now() : Number.NaN;
-  return Number.isFinite(until) && until > 0 ? { retryAfterMs: until } : {};
 }
 
 function withoutUser(address: string): string {

@@ -1,3 +1,4 @@
+import { asObject } from '../core/answers';
 import { ContactError } from '../core/errors';
 import { CONVERSATION_ACTIONS, handleConversation, readConversationRequest } from './conversation';
 import { type PublicRecord, publicRecord } from './messaging/record';
@@ -23,18 +24,12 @@ export interface DeskOptions {
  */
 export async function actOnConversation(payload: unknown, options: DeskOptions): Promise<unknown> {
   const { action, organizations, records, signal } = options;
-  const given = asRequest(payload);
+  const given = asObject(payload) ?? {};
   const wanted = given['action'] ?? action;
   if (wanted === 'message') return findMessage(given, records);
   const request = readConversationRequest({ ...given, action: wanted }, 'details');
   const organization = await organizations.find(request.tenantId, request);
   return handleConversation(organization.client, request, signal);
-}
-
-/** Anything but an object holds no request. */
-function asRequest(payload: unknown): Record<string, unknown> {
-  const isObject = typeof payload === 'object' && payload !== null && !Array.isArray(payload);
-  return isObject ? (payload as Record<string, unknown>) : {};
 }
 
 async function findMessage(

@@ -1,3 +1,4 @@
+import { asObject } from '../core/answers';
 import { ContactError, toContactError } from '../core/errors';
 import type { GenesysClient } from './client';
 
@@ -27,7 +28,7 @@ type Json = Record<string, unknown>;
 
 /** Reads a request. Throws `INVALID_INPUT` that names all that is wrong. */
 export function readConversationRequest(payload: unknown, defaultAction: ConversationAction): ConversationRequest {
-  const given = asObject(payload);
+  const given = asObject(payload) ?? {};
   const problems: string[] = [];
   const text = (name: string): string | undefined => {
     const value = given[name];
@@ -74,7 +75,7 @@ function readTarget(given: Json, problems: string[]): ConversationRequest['to'] 
 }
 
 function readAttributes(given: unknown, problems: string[]): Record<string, string> {
-  const entries = Object.entries(asObject(given));
+  const entries = Object.entries(asObject(given) ?? {});
   if (entries.length === 0) problems.push('attributes must be an object with at least one text');
   const texts: Record<string, string> = {};
   for (const [name, value] of entries) {
@@ -160,11 +161,7 @@ async function transfer(
 }
 
 function participantsOf(conversation: unknown): Participant[] {
-  const { participants } = asObject(conversation);
+  const { participants } = asObject(conversation) ?? {};
   if (!Array.isArray(participants)) return [];
   return participants.filter((each) => typeof (each as Participant | null)?.id === 'string') as Participant[];
-}
-
-function asObject(value: unknown): Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : {};
 }

@@ -1,4 +1,4 @@
-import { parseJson, readable, retryAfterHeaderMs } from '../core/answers';
+import { asObject, parseJson, readable, retryAfterHeaderMs } from '../core/answers';
 import { ContactError, type ErrorCode, type ErrorFacts } from '../core/errors';
 import type { HttpAnswer, HttpVerb } from '../core/http';
 import type { FinalVerdict, Verdict } from '../core/verdicts';
@@ -118,7 +118,7 @@ export function duplicateOf(record: RecordResult, field: string): string | undef
 }
 
 /** `INVALID_DATA: invalid data (Description, at most 32000 characters)` */
-export function describeRecord({ code, message, details, errors }: RecordResult): string {
+function describeRecord({ code, message, details, errors }: RecordResult): string {
   const most = details['maximum_length'];
   const expected = details['expected_data_type'];
   const about = [
@@ -140,11 +140,10 @@ function recordsOf(body: Record<string, unknown> | undefined): RecordResult[] | 
 
 function asRecord(value: unknown): RecordResult {
   const { code, message, details, errors } = (value ?? {}) as Record<string, unknown>;
-  const isObject = typeof details === 'object' && details !== null && !Array.isArray(details);
   return {
     code: typeof code === 'string' ? code : '',
     message: typeof message === 'string' ? message : '',
-    details: isObject ? (details as Record<string, unknown>) : {},
+    details: asObject(details) ?? {},
     errors: Array.isArray(errors) ? errors.map(asRecord) : [],
   };
 }

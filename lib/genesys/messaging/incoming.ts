@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { asObject } from '../../core/answers';
 
 /** What Genesys posts to a webhook, by what it is for. */
 export type IncomingKind =
@@ -33,15 +34,15 @@ const SAYS_SOMETHING = new Set(['Text', 'Structured', 'Message']);
 
 /** Reads a body. Nothing is refused: the vendor adds types, and an answer of 4xx would end the chat. */
 export function readIncoming(body: Json): Incoming {
-  const channel = asObject(body['channel']);
+  const channel = asObject(body['channel']) ?? {};
   const type = asText(body['type']);
   const kind: IncomingKind = type === 'Receipt' ? 'receipt' : SAYS_SOMETHING.has(type ?? '') ? 'message' : 'event';
   return {
     kind,
     id: asText(body['id']),
     type,
-    integrationId: asText(asObject(channel['from'])['id']) ?? asText(channel['id']),
-    customerId: asText(asObject(channel['to'])['id']),
+    integrationId: asText(asObject(channel['from'])?.['id']) ?? asText(channel['id']),
+    customerId: asText(asObject(channel['to'])?.['id']),
     messageId: asText(channel['messageId']),
     time: asText(channel['time']),
     body,
@@ -85,14 +86,10 @@ export function readReceipt({ body }: Incoming): Receipt {
     vendorStatus,
     isFinal: body['isFinalReceipt'] !== false,
     reasons: reasons.map((reason) => {
-      const { code, message } = asObject(reason);
+      const { code, message } = asObject(reason) ?? {};
       return { code: asText(code) ?? 'GeneralError', message: asText(message) ?? '' };
     }),
   };
-}
-
-function asObject(value: unknown): Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : {};
 }
 
 function asText(value: unknown): string | undefined {

@@ -1,3 +1,4 @@
+import { asObject } from '../../core/answers';
 import { ContactError, toContactError } from '../../core/errors';
 import { type Logger, silentLogger } from '../../core/log';
 import { WatchedFile } from '../../core/watched-file';
@@ -19,8 +20,8 @@ export function readTenants(text: string, environment: Environment): TenantsRead
   } catch {
     throw unreadable('it is no JSON');
   }
-  const tenants = (value as { tenants?: unknown } | null)?.tenants;
-  if (typeof tenants !== 'object' || tenants === null || Array.isArray(tenants)) {
+  const tenants = asObject(asObject(value)?.['tenants']);
+  if (!tenants) {
     throw unreadable('it is not of the form {"tenants": {"<tenantId>": {"organizations": {...}}}}');
   }
   const entries = new Map<string, TenantEntry>();

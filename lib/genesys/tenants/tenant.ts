@@ -1,3 +1,4 @@
+import { asObject } from '../../core/answers';
 import { ContactError } from '../../core/errors';
 import { registerSecret } from '../../core/redaction';
 import type { GenesysAccountOptions } from '../account';
@@ -216,8 +217,4 @@ function readRateLimits(given: Json, reading: Reading): number | undefined {
     if (limits[name] !== undefined) return readNumber(limits, name, inner);
   }
   return undefined;
-}
-
-function asObject(value: unknown): Json | undefined {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : undefined;
 }
