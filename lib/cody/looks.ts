@@ -24,6 +24,7 @@ export interface WouldSend {
   messages: number;
 }
 
+/** What {@link Looks} share with their poller. */
 export interface LooksOptions extends Required<Pick<PollerOptions, 'client' | 'send' | 'onChange' | 'clock'>> {
   settings: PollerSettings;
   book: ConversationBook;
@@ -111,24 +112,32 @@ export class Looks {
     await Promise.allSettled([...this.writing]);
   }
 
-  /** An error that would meet every other conversation as well. */
+  /** An error that would meet every other conversation as well. Never rejects: whoever looks gives its room back. */
   private async tryToLook(tracked: Tracked): Promise<ContactError | undefined> {
     const { id } = tracked.conversation;
     try {
       await this.look(tracked);
-      return undefined;
     } catch (thrown) {
       const error = toContactError(thrown, `read the conversation ${id}`);
       if (error.code === 'CLOSED' || error.code === 'REFUSED' || error.code === 'UNREACHABLE') return error;
-      if (error.code === 'NOT_FOUND') {
-        await this.finish(tracked);
-        return undefined;
+      try {
+        await this.lookFailed(tracked, error);
+      } catch (thrownToo) {
+        return toContactError(thrownToo, `remember the conversation ${id}`);
       }
-      this.counters.errors += 1;
-      this.options.logger.warn(error.message, { code: error.code, conversation: id });
-      await this.again(tracked, undefined);
-      return undefined;
     }
+    return undefined;
+  }
+
+  /** What the failure of a look means for its conversation alone. */
+  private async lookFailed(tracked: Tracked, error: ContactError): Promise<void> {
+    if (error.code === 'NOT_FOUND') {
+      await this.finish(tracked);
+      return;
+    }
+    this.counters.errors += 1;
+    this.options.logger.warn(error.message, { code: error.code, conversation: tracked.conversation.id });
+    await this.again(tracked, undefined);
   }
 
   private async look(tracked: Tracked): Promise<void> {

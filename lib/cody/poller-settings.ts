@@ -57,6 +57,7 @@ export interface PollerState {
 /** What a poller needs of a {@link CodyClient}. */
 export type PolledClient = Pick<CodyClient, 'conversations' | 'messages' | 'counters' | 'pausedForMs'>;
 
+/** What a poller needs. */
 export interface PollerOptions {
   client: PolledClient;
   /** What is polled: the account and the bot, the same in all processes. */

@@ -233,6 +233,8 @@ export class CodyPoller {
     await this.take(conversations);
     await this.looks.at(this.book.due(this.clock.now()));
     if (!this.isFirstWalk || this.settings.dryRun) return;
+    // Stopped in the middle of a page, nobody has looked at the rest of it.
+    if (!this.isPolling || this.stopping.signal.aborted) return;
     // What is on the pages so far is remembered one by one: a walk that is cut off goes on from here.
     const { position } = this.walk;
     if (position !== undefined && !this.walk.isShort) await this.book.keepWalk({ page: position });

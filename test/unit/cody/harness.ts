@@ -5,6 +5,7 @@ import type { ConversationMessage, PollerSettings } from '../../../lib/cody/poll
 import type { Clock } from '../../../lib/core/clock';
 import { type DeliveryOutcome, settleDelivery } from '../../../lib/core/deliveries';
 import { MemoryStore, type MemoryValues } from '../../../lib/store/memory';
+import type { StateStore } from '../../../lib/store/store';
 import { type CodyOptions, type CodySimulator, defaultApiKey, startCodySimulator } from '../../simulators/cody';
 
 export const MINUTE = 60_000;
@@ -43,7 +44,7 @@ export class World {
     this.cody = await startCodySimulator({ now: () => this.time.now, ...options });
   }
 
-  poller(settings: Partial<PollerSettings> = {}, options: { owner?: string; shared?: boolean } = {}): TestPoller {
+  poller(settings: Partial<PollerSettings> = {}, options: TestPollerOptions = {}): TestPoller {
     const poller = new TestPoller(this, { ...SETTINGS, ...settings }, options);
     this.pollers.push(poller);
     return poller;
@@ -60,6 +61,14 @@ export class World {
   }
 }
 
+/** How a {@link TestPoller} differs from a poller that is alone. */
+export interface TestPollerOptions {
+  owner?: string;
+  shared?: boolean;
+  /** In place of one over {@link World.values}. */
+  store?: StateStore;
+}
+
 /** A poller whose flow is the test. */
 export class TestPoller {
   readonly sent: ConversationMessage[] = [];
@@ -72,7 +81,7 @@ export class TestPoller {
   constructor(
     private readonly world: World,
     settings: PollerSettings,
-    { owner = 'one', shared = false }: { owner?: string; shared?: boolean },
+    { owner = 'one', shared = false, store = new MemoryStore(world.clock, world.values) }: TestPollerOptions,
   ) {
     this.client = new CodyClient({
       apiUrl: world.cody.url,
@@ -86,7 +95,7 @@ export class TestPoller {
       scope: 'scope',
       owner,
       settings,
-      state: { store: new MemoryStore(world.clock, world.values), shared },
+      state: { store, shared },
       local: this.local,
       send: (message) => {
         this.sent.push(message);

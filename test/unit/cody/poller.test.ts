@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { ContactError } from '../../../lib/core/errors';
+import { MemoryStore } from '../../../lib/store/memory';
 import { DAY, HOUR, INTERVAL, MINUTE, World } from './harness';
 
 describe('poller of Cody', () => {
@@ -151,6 +152,45 @@ describe('poller of Cody', () => {
     await poller.polls(10 * MINUTE);
     assert.ok(poller.sent.length >= 2);
     assert.ok(poller.poller.looks.deliveries.counts().expired >= 1);
+  });
+
+  it('goes on with all its room after its store has taken nothing for a while', async () => {
+    let isFull = true;
+    class Disk extends MemoryStore {
+      override async set(...parameters: Parameters<MemoryStore['set']>): Promise<void> {
+        if (isFull) throw new Error('the disk is full');
+        await super.set(...parameters);
+      }
+    }
+    const store = new Disk(world.clock, world.values);
+    const poller = world.poller({ capacity: 2 }, { store }).acknowledging();
+    const ids = Array.from({ length: 3 }, () => world.cody.chat({ createdAt: world.time.now - HOUR }));
+    for (let number = 0; number < 3; number++) {
+      await assert.rejects(poller.poller.poll(), /the disk is full/);
+      await world.pass(HOUR);
+    }
+    isFull = false;
+    await poller.polls(MINUTE);
+    assert.deepEqual(poller.ids.toSorted(), ids.toSorted());
+  });
+
+  it('goes on with the page of the history in whose midst it was stopped', async () => {
+    await world.cody.close();
+    await world.start({ pageSize: 5 });
+    const ids = Array.from({ length: 130 }, (_, number) =>
+      world.cody.chat({ createdAt: world.time.now - 40 * DAY - number * MINUTE }),
+    );
+    const first = world.poller();
+    first.onSend = () => {
+      if (first.sent.length === 111) first.poller.pause();
+      return { kind: 'acknowledge' };
+    };
+    await first.poller.poll();
+    assert.ok(first.sent.length < 115, `${first.sent.length}`);
+    first.kill();
+    const second = world.poller().acknowledging();
+    await second.poller.poll();
+    assert.deepEqual([...first.ids, ...second.ids].toSorted(), ids.toSorted());
   });
 
   describe('start', () => {
