@@ -1,4 +1,4 @@
-import { parseJson, readable, retryAfterHeaderMs } from '../core/answers';
+import { parseJson, readable, retryAfterHeaderMs, waitUntilMs } from '../core/answers';
 import { type BackoffOptions, backoffDelayMs } from '../core/backoff';
 import { businessEvents } from '../core/business-events';
 import { type Clock, delay, systemClock } from '../core/clock';
@@ -54,6 +54,8 @@ export class CodyClient {
   /** Once Cody has told its limit. */
   private limit: RateLimit | undefined;
   private pausedUntil = 0;
+  /** Calls in a row that were one too many. */
+  private limitedInRow = 0;
   /** How lists of messages are sorted, as far as was seen. */
   private newestFirst: boolean | undefined;
 
@@ -216,6 +218,7 @@ export class CodyClient {
 
   private errorOf(what: string, answer: HttpAnswer): ContactError | undefined {
     const { status, text } = answer;
+    if (status !== 429) this.limitedInRow = 0;
     if (status >= 200 && status < 300) return undefined;
     const message = parseJson(text)?.['message'];
     const said = typeof message === 'string' && message !== '' ? message : readable(text);
@@ -227,6 +230,8 @@ export class CodyClient {
       return error('REFUSED', { advice: 'Check the API key of Cody; everything is kept until it works.' });
     }
     if (status === 404) return error('NOT_FOUND');
+    // A redirect, say from http to https, comes from something in between.
+    if (status < 400) return error('PROTOCOL');
     return error(status === 408 || status >= 500 ? 'BUSY' : 'REJECTED');
   }
 
@@ -234,13 +239,16 @@ export class CodyClient {
     answer: HttpAnswer,
     error: (code: ErrorCode, more: { reason: string; retryAfterMs: number }) => ContactError,
   ): ContactError {
-    const now = this.options.clock.now();
-    const reset = Number(answer.headers['x-ratelimit-reset'] ?? Number.NaN) * 1_000 - now;
-    const told = retryAfterHeaderMs(answer, now) ?? (Number.isFinite(reset) ? Math.max(0, reset) : undefined);
-    const retryAfterMs = told ?? USUAL_PAUSE_MS;
+    const { clock, backoff } = this.options;
+    const now = clock.now();
+    const reset = Number(answer.headers['x-ratelimit-reset'] ?? Number.NaN) * 1_000;
+    const told = retryAfterHeaderMs(answer, now) ?? (reset > 0 ? waitUntilMs(answer, reset, now) : USUAL_PAUSE_MS);
+    this.limitedInRow += 1;
+    // Told to come back at once and turned away again, it comes back later each time.
+    const retryAfterMs = Math.max(told, backoffDelayMs(this.limitedInRow, backoff));
     this.counters.rateLimitHits += 1;
     if (businessEvents.isOn) businessEvents.tell({ kind: 'rate-limit', api: 'cody', retryAfterMs });
-    this.pausedUntil = Math.max(this.pausedUntil, now + Math.max(50, retryAfterMs));
+    this.pausedUntil = Math.max(this.pausedUntil, now + retryAfterMs);
     return error('BUSY', { reason: 'rate_limit', retryAfterMs });
   }
 }
