@@ -1,7 +1,8 @@
 import { createHmac } from 'node:crypto';
+import { retryAfterHeaderMs } from '../core/answers';
 import { DiskSpool } from '../core/disk-spool';
 import { ContactError, toContactError } from '../core/errors';
-import { HttpClient } from '../core/http';
+import { type HttpAnswer, HttpClient } from '../core/http';
 import { Outbox, type OutboxState } from '../core/outbox';
 import { type Entry, MemorySpool } from '../core/spool';
 import type { Verdict } from '../core/verdicts';
@@ -85,7 +86,7 @@ export class Callbacks {
         signal,
         timeoutMs: ANSWER_WITHIN_MS,
       });
-      return judge(what, url, answer.status);
+      return judge(what, url, answer);
     } catch (thrown) {
       return { kind: 'unknown', error: toContactError(thrown, what) };
     }
@@ -97,11 +98,14 @@ export function signatureOf(body: string, secret: string): string {
   return `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`;
 }
 
-function judge(attempted: string, url: string, status: number): Verdict {
+function judge(attempted: string, url: string, answer: HttpAnswer): Verdict {
+  const { status } = answer;
   if (status >= 200 && status < 300) return { kind: 'delivered' };
   const facts = { attempted, target: new URL(url).origin, answer: `HTTP ${status}`, status };
   if (status === 408 || status === 429 || status >= 500) {
-    return { kind: 'busy', fault: 'failure', error: new ContactError('BUSY', facts) };
+    const retryAfterMs = retryAfterHeaderMs(answer);
+    const error = new ContactError('BUSY', { ...facts, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
+    return { kind: 'busy', fault: status === 429 ? 'limit' : 'failure', error };
   }
   return { kind: 'rejected', error: new ContactError('REJECTED', facts) };
 }

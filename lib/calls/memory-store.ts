@@ -6,6 +6,8 @@ import type { ApiUser, CallPage, CallQuery, CallStore, IdempotencyClaim, Registr
 interface Kept {
   call: Call;
   transitions: Transition[];
+  /** The key of the claim under which it was registered. */
+  claimKey: string | undefined;
 }
 
 /** More calls than this are not kept: the oldest one that is over goes. */
@@ -37,6 +39,7 @@ export class MemoryCallStore implements CallStore {
       this.claims.set(claim.key, { ...claim, callId: call.callId, at: call.createdAt });
     }
     this.kept.set(call.callId, {
+      claimKey: claim?.key,
       call: structuredClone(call),
       transitions: [{ number: 1, from: null, to: call.status, at: call.createdAt, reason: null }],
     });
@@ -83,7 +86,7 @@ export class MemoryCallStore implements CallStore {
     this.mustBeOpen();
     for (const [key, { at }] of this.claims) if (at < before) this.claims.delete(key);
     const old = [...this.kept.values()].filter(({ call }) => call.endedAt !== null && call.endedAt < before);
-    for (const { call } of old) this.kept.delete(call.callId);
+    for (const { call } of old) this.drop(call.callId);
     return old.length;
   }
 
@@ -111,9 +114,16 @@ export class MemoryCallStore implements CallStore {
     if (this.kept.size <= MOST_CALLS) return;
     for (const [callId, { call }] of this.kept) {
       if (!isFinal(call.status)) continue;
-      this.kept.delete(callId);
+      this.drop(callId);
       return;
     }
+  }
+
+  /** A claim counts only as long as its call is kept. */
+  private drop(callId: string): void {
+    const key = this.kept.get(callId)?.claimKey;
+    this.kept.delete(callId);
+    if (key !== undefined && this.claims.get(key)?.callId === callId) this.claims.delete(key);
   }
 
   private mustBeOpen(): void {

@@ -34,6 +34,7 @@ const THREAD = `
 /** Hashes and checks passwords with bcrypt, one after the other, without holding up anything else. */
 export class Passwords {
   private thread: Worker | undefined;
+  private isClosed = false;
   private lastId = 0;
   private readonly waiting = new Map<number, { resolve(result: Result): void; reject(error: Error): void }>();
   private readonly decoys = new Map<number, Promise<string>>();
@@ -63,12 +64,13 @@ export class Passwords {
     return same && fits && hash !== undefined;
   }
 
-  /** Ends the thread. */
+  /** Ends the thread. Whoever waits for a check, or asks for one later, is rejected with `CLOSED`. */
   async close(): Promise<void> {
+    this.isClosed = true;
     const { thread } = this;
     this.thread = undefined;
     await thread?.terminate();
-    this.fail(new ContactError('CLOSED', { attempted: 'check a password' }));
+    this.fail(closed());
   }
 
   private decoy(cost: number): Promise<string> {
@@ -79,6 +81,8 @@ export class Passwords {
   }
 
   private run(task: Task): Promise<Result> {
+    // A thread that is started now would be ended by nobody.
+    if (this.isClosed) return Promise.reject(closed());
     if (this.waiting.size >= MOST_WAITING) {
       const facts = { attempted: 'check a password', answer: 'too many others wait', reason: 'too_many_requests' };
       return Promise.reject(new ContactError('BUSY', { ...facts, retryAfterMs: 5_000 }));
@@ -117,6 +121,10 @@ export class Passwords {
     for (const { reject } of this.waiting.values()) reject(error);
     this.waiting.clear();
   }
+}
+
+function closed(): ContactError {
+  return new ContactError('CLOSED', { attempted: 'check a password' });
 }
 
 /** The cost of a bcrypt hash; `undefined` for anything else. */

@@ -145,6 +145,8 @@ function meaningOf(thrown: unknown): Meaning {
     const advice = 'The database has tables of another program: use a database or a schema of its own.';
     return { code: 'CONFIGURATION', reason: 'database_unavailable', advice };
   }
+  // A text that PostgreSQL cannot hold, such as one with the character U+0000 in it.
+  if (state.startsWith('22')) return { code: 'INVALID_INPUT' };
   // Connections, resources, shutdown, and conflicts between transactions pass.
   if (/^(08|53|57|58|40|25|55)/.test(state)) return AWAY;
   return { code: 'INTERNAL' };

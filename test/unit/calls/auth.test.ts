@@ -187,6 +187,17 @@ describe('the login', () => {
     await assert.rejects(login.enter('alice', PASSWORD, '::1'), reason('invalid_credentials'));
   });
 
+  it('starts no thread any more for who is still waiting when it is closed', async () => {
+    const login = new Login({ store, passwords });
+    const entering = Array.from({ length: 3 }, () => login.enter('alice', PASSWORD, '::1'));
+    const outcomes = Promise.allSettled(entering);
+    await passwords.close();
+    for (const outcome of await outcomes) {
+      assert.equal(outcome.status === 'rejected' && (outcome.reason as ContactError).code, 'CLOSED');
+    }
+    await assert.rejects(passwords.check(PASSWORD, cheapHash), { code: 'CLOSED' });
+  });
+
   it('locks a name out after 1,000 guesses at once, also for the right password, whether the user exists or not', async () => {
     const login = new Login({ store, passwords, addressFailures: 1_000_000 });
     for (const name of ['alice', 'nobody']) {

@@ -50,6 +50,13 @@ describe('the call store', () => {
       assert.deepEqual(await store.transitions(randomUUID()), []);
     });
 
+    it('keeps whatever text a caller sends, or says that the text is at fault', async () => {
+      const call = someCall({ metadata: { note: 'a \u0000 b' } });
+      const outcome = await store.register(call).catch((thrown: unknown) => thrown);
+      if (outcome instanceof ContactError) assert.equal(outcome.code, 'INVALID_INPUT');
+      else assert.deepEqual(await store.get(call.callId), call);
+    });
+
     it('keeps every transition with its time and reason, several of one change too', async () => {
       const call = someCall();
       await store.register(call);
