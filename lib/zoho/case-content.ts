@@ -100,7 +100,9 @@ export function renderTemplate(template: string, conversation: CaseConversation,
     average_message_length: metrics.averageMessageLength,
     duration: metrics.durationSeconds,
   };
-  return template.replace(/\{(\w+)\}/g, (whole, word: string) => String(values[word] ?? whole));
+  return template.replace(/\{(\w+)\}/g, (whole, word: string) =>
+    Object.hasOwn(values, word) ? String(values[word]) : whole,
+  );
 }
 
 function subjectOf({ createdAt }: CaseConversation, { subjectPrefix, timeZone }: CaseSettings): string {

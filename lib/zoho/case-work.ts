@@ -138,7 +138,8 @@ export class CaseWork {
       if (record.code === 'SUCCESS' && typeof id === 'string') return { caseId: id, isNew: true };
       const other = duplicateOf(record, idFieldOf(settings));
       if (other !== undefined) return { caseId: other, isNew: false };
-      await this.forgetAttempt();
+      // Where even Zoho does not know, the Case may be there.
+      if (judgeRecord('create a Case', record).kind !== 'unknown') await this.forgetAttempt();
       if (record.details['api_name'] === 'Contact_Name' && tries === 1) await contacts.forget();
       else this.learnOrStop(record, 'create a Case', tries);
     }

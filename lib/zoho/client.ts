@@ -21,6 +21,7 @@ export interface ZohoCall {
   what: string;
 }
 
+/** Settings of a {@link ZohoClient}. */
 export interface ZohoClientOptions {
   access: ZohoAccess;
   http: HttpClient;
@@ -66,8 +67,7 @@ export class ZohoClient {
   async call(method: HttpVerb, path: string, call: ZohoCall): Promise<Reading> {
     const first = await this.once(method, path, call);
     const { reading, token } = first;
-    const isTokenAtFault = reading.kind === 'refusal' && TOKEN_CODES.has(reading.code ?? '');
-    if (!isTokenAtFault || token === undefined) return reading;
+    if (token === undefined || !isTokenAtFault(reading)) return reading;
     this.options.access.invalidate(token);
     return (await this.once(method, path, call)).reading;
   }
@@ -125,6 +125,12 @@ export class ZohoClient {
     this.counters.failures += 1;
     if (reading.refusal.kind === 'busy' && reading.refusal.fault === 'limit') this.counters.rateLimitHits += 1;
   }
+}
+
+/** A gateway in between says 401 without a code. */
+function isTokenAtFault(reading: Reading): boolean {
+  if (reading.kind !== 'refusal') return false;
+  return reading.code === undefined ? reading.refusal.error.status === 401 : TOKEN_CODES.has(reading.code);
 }
 
 function tell(reading: Reading, what: string, tookMs: number, bytes: number): void {

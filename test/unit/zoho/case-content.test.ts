@@ -75,11 +75,11 @@ describe('content of a Case', () => {
 
   it('fills in a template, and leaves alone what it does not know', () => {
     const text = renderTemplate(
-      '{name} ({conversation_id}), {message_count} messages {nonsense} {a b}\n{transcript}',
+      '{name} ({conversation_id}), {message_count} messages {nonsense} {constructor} {a b}\n{transcript}',
       conversation('abc'),
       'T {name}',
     );
-    assert.equal(text, 'A question (abc), 2 messages {nonsense} {a b}\nT {name}');
+    assert.equal(text, 'A question (abc), 2 messages {nonsense} {constructor} {a b}\nT {name}');
   });
 
   it('takes the time of the conversation for the Subject, in the zone of choice', () => {

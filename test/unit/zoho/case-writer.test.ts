@@ -308,6 +308,18 @@ describe('case writer', () => {
     assert.deepEqual(await told({ status: 500, body: error('INTERNAL_ERROR') }), ['unknown', 'all']);
   });
 
+  it('makes no second Case at once when Zoho does not know itself whether it has made the first', async () => {
+    await start(NOT_UNIQUE);
+    const one = process();
+    const failed = { code: 'INTERNAL_ERROR', status: 'error', message: 'm', details: {} };
+    zoho.fail({ method: 'POST', path: /v8\/Cases$/, answer: { status: 202, body: { data: [failed] } } });
+    assert.equal((await one.write(conversation('abc'))).verdict.kind, 'unknown');
+    const { verdict } = await one.write(conversation('abc'));
+    assert.match('error' in verdict ? verdict.error.message : verdict.kind, /a request for it was not answered/);
+    assert.equal((await one.settle(conversation('abc'))).result?.action, 'created');
+    assert.equal(zoho.cases.length, 1);
+  });
+
   it('says which field is missing in Zoho', async () => {
     await start({ caseFields: [] });
     const { verdict } = await process().write(conversation('abc'));
@@ -331,6 +343,14 @@ describe('case writer', () => {
     await one.write(conversation('abc'));
     zoho.oauth.revokeAccess();
     assert.equal((await one.write(conversation('def'))).verdict.kind, 'delivered');
+    assert.equal(zoho.oauth.issued.length, 2);
+  });
+
+  it('renews the token once also when a 401 does not say why, as that of a gateway', async () => {
+    await start();
+    const one = process();
+    zoho.fail({ method: 'GET', path: /settings\/fields/, answer: { status: 401, body: '' } });
+    assert.equal((await one.write(conversation('abc'))).verdict.kind, 'delivered');
     assert.equal(zoho.oauth.issued.length, 2);
   });
 

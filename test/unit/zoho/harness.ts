@@ -88,7 +88,7 @@ export class CaseProcess {
 
   /** Writes until it is done, as an outbox does, but without waiting longer than `longestWaitMs`. */
   async settle(given: CaseConversation, longestWaitMs = 2_000): Promise<CaseOutcome> {
-    const end = Date.now() + 10_000;
+    const end = Date.now() + 18_000;
     for (;;) {
       const outcome = await this.write(given);
       const { kind } = outcome.verdict;
