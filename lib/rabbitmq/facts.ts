@@ -13,9 +13,12 @@ export interface MessageFacts {
   type?: string;
   appId?: string;
   replyTo?: string;
-  /** As ISO 8601. */
+  /** As ISO 8601; missing when the publisher names none, or none that is a time in seconds. */
   timestamp?: string;
 }
+
+/** The latest time that a date can hold, in milliseconds since the epoch (ECMA-262). */
+const LATEST_MS = 8_640_000_000_000_000;
 
 /** The facts of a message, without what the broker and the pack have added. */
 export function factsOf({ exchange, routingKey, properties }: ReceivedMessage): MessageFacts {
@@ -24,8 +27,11 @@ export function factsOf({ exchange, routingKey, properties }: ReceivedMessage): 
     const value: unknown = properties[name];
     if (typeof value === 'string' && value !== '') facts[name] = value;
   }
+  // AMQP counts seconds. A publisher that counts something finer names a time that no date can hold.
   const seconds: unknown = properties.timestamp;
-  if (typeof seconds === 'number' && seconds > 0) facts.timestamp = new Date(seconds * 1_000).toISOString();
+  if (typeof seconds === 'number' && seconds > 0 && seconds * 1_000 <= LATEST_MS) {
+    facts.timestamp = new Date(seconds * 1_000).toISOString();
+  }
   return facts;
 }
 

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { readAddresses, shownAddress } from '../../../lib/rabbitmq/address';
+import type { ReceivedMessage } from '../../../lib/rabbitmq/consumer';
+import { factsOf } from '../../../lib/rabbitmq/facts';
 import { brokerFailure } from '../../../lib/rabbitmq/failures';
 import { topicMatches } from '../../../lib/rabbitmq/memory/topic';
 import { readPayload } from '../../../lib/rabbitmq/payload';
@@ -155,6 +157,18 @@ describe('the content of a message', () => {
   it('that should be JSON and is not is an error that says so', () => {
     assert.throws(() => read('{"a":', 'application/json'), { code: 'INVALID_INPUT', message: /content as JSON/ });
     assert.throws(() => read('hello', undefined, 'json'), { code: 'INVALID_INPUT' });
+  });
+});
+
+describe('the facts of a message', () => {
+  const timeOf = (timestamp: unknown) =>
+    factsOf({ exchange: '', routingKey: 'q', properties: { headers: {}, timestamp } } as unknown as ReceivedMessage)
+      .timestamp;
+
+  it('have the time of its publisher, unless that is no time in seconds', () => {
+    assert.equal(timeOf(1_768_471_845), '2026-01-15T10:10:45.000Z');
+    for (const microseconds of [1_768_471_845_123_456, Number.MAX_VALUE]) assert.equal(timeOf(microseconds), undefined);
+    for (const nothing of [undefined, 0, -1, 'now']) assert.equal(timeOf(nothing), undefined);
   });
 });
 
