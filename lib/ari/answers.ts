@@ -7,7 +7,7 @@ const ACCESS_ADVICE = 'Check the user and the password in ari.conf, and that the
 /** The parsed body of an answer of ARI that says that all went well; throws what any other answer means. */
 export function readAnswer(attempted: string, answer: HttpAnswer): unknown {
   const { status, text } = answer;
-  const body = parseJson(text);
+  const body = parsed(text);
   if (status >= 200 && status < 300) {
     if (text === '') return undefined;
     if (body === undefined)
@@ -23,6 +23,8 @@ export function readAnswer(attempted: string, answer: HttpAnswer): unknown {
   if (status === 503 || (status === 404 && said === undefined)) {
     throw fault('UNREACHABLE', { ...facts, reason: 'ari_unavailable', advice: READY_ADVICE });
   }
+  // A redirect, say from http to https, comes from something in between.
+  if (status < 400) throw fault('PROTOCOL', { ...facts, reason: 'ari_unavailable' });
   if (status === 404) throw fault('NOT_FOUND', { ...facts, reason: 'not_found' });
   if (status === 500 && said === 'Allocation failed') {
     const advice = 'Check the endpoint: is it configured, registered and reachable?';
@@ -47,7 +49,7 @@ function fault(code: ErrorCode, facts: ErrorFacts): ContactError {
   return new ContactError(code, facts);
 }
 
-function parseJson(text: string): unknown {
+function parsed(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

@@ -1,3 +1,4 @@
+import { asObject } from '../core/answers';
 import { ContactError, toContactError } from '../core/errors';
 import { HttpClient, type HttpVerb } from '../core/http';
 import { readAnswer, transportError } from './answers';
@@ -125,5 +126,5 @@ export function eventsUrl({ url }: AriAccess, app: string): string {
 export function isChannel(value: unknown): value is AriChannel {
   if (typeof value !== 'object' || value === null) return false;
   const { id, name, state, dialplan } = value as Record<string, unknown>;
-  return [id, name, state].every((text) => typeof text === 'string') && typeof dialplan === 'object';
+  return [id, name, state].every((text) => typeof text === 'string') && asObject(dialplan) !== undefined;
 }

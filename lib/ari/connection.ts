@@ -221,7 +221,7 @@ export class AriConnection<Call extends KnownCall = KnownCall> {
           if (toContactError(thrown, 'choose the events').code !== 'NOT_FOUND') throw thrown;
         });
       await this.compare();
-      if (this.current !== connection || this.stateNow.kind === 'replaced') return;
+      if (this.current !== connection || this.stateNow.kind === 'replaced' || this.stopping.signal.aborted) return;
       this.httpFailed = false;
       this.set({ kind: 'ready' });
       this.schedule(this.options.compareMs);

@@ -1,3 +1,4 @@
+import { parseJson } from '../core/answers';
 import { type AriChannel, isChannel } from './client';
 
 /** An event of ARI, with what we read of it. */
@@ -23,14 +24,8 @@ export interface AriEvent {
 
 /** Reads a frame of the events socket; `undefined` when it is no event. */
 export function readEvent(text: string): AriEvent | undefined {
-  let raw: unknown;
-  try {
-    raw = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  if (typeof raw !== 'object' || raw === null) return undefined;
-  const event = raw as Record<string, unknown>;
+  const event = parseJson(text);
+  if (!event) return undefined;
   const { type, timestamp, application, channel, peer, cause, tech_cause, dialstatus, playback } = event;
   if (typeof type !== 'string') return undefined;
   const time = typeof timestamp === 'string' ? Date.parse(timestamp) : Number.NaN;

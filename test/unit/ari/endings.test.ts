@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { readAnswer } from '../../../lib/ari/answers';
 import { type EndingFacts, endingOf } from '../../../lib/ari/endings';
 import { ClockShift, readEvent } from '../../../lib/ari/events';
 
@@ -83,6 +84,13 @@ describe('the end of a call', () => {
   });
 });
 
+describe('an answer of the REST interface', () => {
+  it('that leads elsewhere says that the address is wrong, not what was asked', () => {
+    const redirect = { status: 301, headers: { location: 'https://elsewhere/' }, text: '<html>Moved</html>' };
+    assert.throws(() => readAnswer('make a call', redirect), { code: 'PROTOCOL', reason: 'ari_unavailable' });
+  });
+});
+
 describe('an event', () => {
   it('is read with the form of time and cause that Asterisk has', () => {
     const channel = { id: 'x', name: 'PJSIP/trunk-1', state: 'Down', dialplan: { app_name: 'AppDial2' } };
@@ -99,6 +107,8 @@ describe('an event', () => {
     assert.deepEqual([event?.cause, event?.techCause, event?.channel?.id], [17, 486, 'x']);
     const dial = readEvent(JSON.stringify({ type: 'Dial', dialstatus: '', peer: channel, timestamp: 'never' }));
     assert.deepEqual([dial?.channel?.id, dial?.dialStatus, dial?.at], ['x', '', undefined]);
+    const cut = readEvent(JSON.stringify({ type: 'StasisStart', channel: { ...channel, dialplan: null } }));
+    assert.deepEqual([cut?.type, cut?.channel], ['StasisStart', undefined]);
   });
 
   it('is nothing when it is none, whatever arrives', () => {
