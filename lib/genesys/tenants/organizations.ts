@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { ContactError } from '../../core/errors';
 import { RateLimit, type SharedTurns } from '../../core/rate-limit';
 import type { TokenCache } from '../../core/token-cache';
 import type { StateStore } from '../../store/store';
@@ -136,6 +137,7 @@ export class Organization {
 export class Organizations {
   private readonly byKey = new Map<string, Organization>();
   private readonly listeners = new Set<(organization: Organization) => void>();
+  private isClosed = false;
 
   constructor(
     readonly directory: TenantDirectory,
@@ -145,9 +147,15 @@ export class Organizations {
     directory.onChange(() => this.refresh());
   }
 
-  /** The organization that a message of this tenant goes to. Rejects as {@link TenantDirectory.find} does. */
+  /**
+   * The organization that a message of this tenant goes to. Rejects as {@link TenantDirectory.find} does, and with
+   * `CLOSED` afterwards.
+   */
   async find(tenantId: string, choice: OrganizationChoice): Promise<Organization> {
-    return this.open(await this.directory.find(tenantId, choice));
+    const settings = await this.directory.find(tenantId, choice);
+    // Opened now, it would have nobody to close it.
+    if (this.isClosed) throw new ContactError('CLOSED', { attempted: `find the tenant ${tenantId}` });
+    return this.open(settings);
   }
 
   /** Those that have been used so far. */
@@ -164,6 +172,7 @@ export class Organizations {
   }
 
   close(): void {
+    this.isClosed = true;
     this.directory.close();
     for (const organization of this.byKey.values()) organization.close();
     this.byKey.clear();

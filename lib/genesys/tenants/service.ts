@@ -123,8 +123,8 @@ export class ServiceDirectory implements TenantDirectory {
       this.problemNow = undefined;
     } catch (thrown) {
       const error = toContactError(thrown, `ask for the tenant ${tenantId}`);
-      if (error.code === 'CLOSED') return;
       known.error = error;
+      if (error.code === 'CLOSED') return;
       const isUnknown = error.code === 'NOT_FOUND';
       known.askAgainAt = clock.now() + (isUnknown ? UNKNOWN_KEPT_MS : (error.retryAfterMs ?? FAILURE_KEPT_MS));
       if (isUnknown) {

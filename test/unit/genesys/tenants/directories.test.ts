@@ -167,6 +167,12 @@ describe('a tenant service', () => {
     });
   }
 
+  it('calls no tenant unknown because it is closed before it was answered', async () => {
+    const found = directory.find('t', {});
+    directory.close();
+    await assert.rejects(found, { code: 'CLOSED', retryable: true });
+  });
+
   it('takes no variable of the environment for a secret', async () => {
     answer = { status: 200, body: { ...organization, clientSecret: '${PATH}' } };
     await assert.rejects(directory.find('t', {}), /PATH, which is not set/);

@@ -55,6 +55,14 @@ describe('organizations', () => {
     return organizations;
   }
 
+  it('are not opened any more when they are closed while one is being found', async () => {
+    const organizations = open();
+    const found = organizations.find('t', {});
+    organizations.close();
+    await assert.rejects(found, { code: 'CLOSED' });
+    assert.deepEqual(organizations.all(), []);
+  });
+
   const look = (organizations: Organizations) =>
     organizations.find('t', {}).then(({ client }) => client.exchange('GET', '/api/v2/tokens/me', { what: 'look' }));
 
