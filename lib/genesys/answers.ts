@@ -6,6 +6,8 @@ import type { Verdict } from '../core/verdicts';
 
 /** How long to wait after a 429 that does not say: the vendor's Java SDK takes the same. */
 const DEFAULT_RETRY_AFTER_MS = 3_000;
+/** The limits are those of a minute. What ends much later is no number of seconds, and nobody waits for it. */
+const LONGEST_WINDOW_MS = 3_600_000;
 
 /**
  * Sorts an answer of the platform API. `what` says what was attempted, as a clause. 401 and 403 are both `refused`;
@@ -43,10 +45,11 @@ export function retryAfterMsOf({ headers, text }: HttpAnswer): number {
 }
 
 /** What Genesys says about the calls with this token, if it does: not every answer has these headers. */
-export function remoteCountOf({ headers }: HttpAnswer): RemoteCount | undefined {
+export function remoteCountOf({ headers }: Pick<HttpAnswer, 'headers'>): RemoteCount | undefined {
   const number = (name: string) => Number(headers[`inin-ratelimit-${name}`] ?? Number.NaN);
   const found = { count: number('count'), allowed: number('allowed'), resetMs: number('reset') * 1_000 };
-  return Object.values(found).every((value) => value >= 0) ? found : undefined;
+  const isKnown = Object.values(found).every((value) => value >= 0) && found.resetMs <= LONGEST_WINDOW_MS;
+  return isKnown ? found : undefined;
 }
 
 /**

@@ -20,6 +20,11 @@ export interface GenesysCall {
    * True for every method but POST when left out.
    */
   repeatable?: boolean;
+  /**
+   * Called each time before the call is sent, when it has its token and its turn, and waited for: from here on it may
+   * take effect.
+   */
+  beforeSend?(): Promise<void>;
 }
 
 /** Settings of a {@link GenesysClient}. */
@@ -41,6 +46,8 @@ export interface GenesysExchange {
   verdict: Verdict;
   /** The parsed JSON of the answer; `undefined` when it has no body, or is none that was asked for. */
   body?: unknown;
+  /** False when nothing can have reached Genesys: there was no token, nobody listened, or a pause was kept. */
+  hasArrived: boolean;
 }
 
 /** The vendor's SDKs give up at the same wait: beyond it a daily limit speaks, not a busy minute. */
@@ -53,8 +60,8 @@ export const LONGEST_WAIT_MS = 180_000;
  */
 export class GenesysClient {
   private readonly options: Required<GenesysClientOptions>;
-  /** Set while Genesys has asked for a wait that nobody should sit out. */
-  private parked: { until: number; verdict: Verdict } | undefined;
+  /** Set while Genesys has asked for a wait that nobody should sit out; `until` in milliseconds since the epoch. */
+  private parked: { until: number; error: ContactError } | undefined;
 
   constructor(options: GenesysClientOptions) {
     this.options = {
@@ -70,10 +77,11 @@ export class GenesysClient {
   async request(method: HttpVerb, path: string, call: GenesysCall): Promise<unknown> {
     const { attempts, clock } = this.options;
     for (let attempt = 1; ; attempt++) {
-      const { verdict, body } = await this.exchange(method, path, call);
-      if (verdict.kind === 'delivered' || verdict.kind === 'duplicate') return body;
+      const exchange = await this.exchange(method, path, call);
+      const { verdict } = exchange;
+      if (verdict.kind === 'delivered' || verdict.kind === 'duplicate') return exchange.body;
       const { error } = verdict;
-      const waitMs = this.waitFor(verdict, attempt, isRepeatable(method, call));
+      const waitMs = this.waitFor(exchange, attempt, isRepeatable(method, call));
       if (waitMs === undefined || attempt >= attempts) throw error;
       await delay(waitMs, { clock, ...(call.signal ? { signal: call.signal } : {}) });
       if (call.signal?.aborted) throw new ContactError('CLOSED', { attempted: call.what });
@@ -82,7 +90,8 @@ export class GenesysClient {
 
   /**
    * Sends a call once, or twice when its token is no longer accepted, and says what the answer means. What a 429 asks
-   * for is seen to: the next turn under the rate limit comes after the pause. Rejects only with `CLOSED`.
+   * for is seen to: the next turn under the rate limit comes after the pause. Rejects only with `CLOSED`, and with what
+   * {@link GenesysCall.beforeSend} rejects with.
    */
   async exchange(method: HttpVerb, path: string, call: GenesysCall): Promise<GenesysExchange> {
     const first = await this.attempt(method, path, call);
@@ -94,10 +103,11 @@ export class GenesysClient {
   private async attempt(
     method: HttpVerb,
     path: string,
-    { query, body, signal, what }: GenesysCall,
+    { query, body, signal, what, beforeSend }: GenesysCall,
   ): Promise<GenesysExchange & { token?: string }> {
-    const { apiUrl, access, timeoutMs, clock } = this.options;
-    if (this.parked && clock.now() < this.parked.until) return { verdict: this.parked.verdict };
+    const { apiUrl, access, timeoutMs } = this.options;
+    const parked = this.whileParked(what);
+    if (parked) return { verdict: parked, hasArrived: false };
     const current = async () => (await abortable(access.tokens.get(), signal, what)).value;
     let token: string;
     try {
@@ -106,8 +116,9 @@ export class GenesysClient {
       await access.limit.acquire(signal);
       token = await current();
     } catch (thrown) {
-      return { verdict: withoutToken(toContactError(thrown, what)) };
+      return { verdict: withoutToken(toContactError(thrown, what)), hasArrived: false };
     }
+    await beforeSend?.();
     const answer = await access.http
       .send({
         method,
@@ -125,21 +136,22 @@ export class GenesysClient {
       .catch((thrown: unknown) => toContactError(thrown, what));
     if (answer instanceof ContactError) {
       if (answer.code === 'CLOSED') throw answer;
-      const never = answer.code === 'UNREACHABLE';
+      const hasArrived = answer.code !== 'UNREACHABLE';
       return {
-        verdict: never ? { kind: 'busy', error: answer, fault: 'failure' } : { kind: 'unknown', error: answer },
+        verdict: hasArrived ? { kind: 'unknown', error: answer } : { kind: 'busy', error: answer, fault: 'failure' },
+        hasArrived,
       };
     }
     const count = remoteCountOf(answer);
     if (count) access.limit.learn(count);
     const verdict = judgeAnswer(method, what, answer);
     this.heed(verdict);
-    if (verdict.kind !== 'delivered' || answer.text === '') return { verdict, token };
+    if (verdict.kind !== 'delivered' || answer.text === '') return { verdict, token, hasArrived: true };
     try {
-      return { verdict, body: JSON.parse(answer.text), token };
+      return { verdict, body: JSON.parse(answer.text), token, hasArrived: true };
     } catch (thrown) {
       const facts = { attempted: what, answer: `HTTP ${answer.status} with a body that is no JSON`, cause: thrown };
-      return { verdict: { kind: 'unknown', error: new ContactError('PROTOCOL', facts) }, token };
+      return { verdict: { kind: 'unknown', error: new ContactError('PROTOCOL', facts) }, token, hasArrived: true };
     }
   }
 
@@ -148,19 +160,32 @@ export class GenesysClient {
     if (verdict.kind !== 'busy' || verdict.error.retryAfterMs === undefined) return;
     const { access, clock } = this.options;
     const { retryAfterMs } = verdict.error;
-    if (retryAfterMs > LONGEST_WAIT_MS) this.parked = { until: clock.now() + retryAfterMs, verdict };
+    if (retryAfterMs > LONGEST_WAIT_MS) this.parked = { until: clock.now() + retryAfterMs, error: verdict.error };
     else access.limit.pauseFor(retryAfterMs);
   }
 
+  /** What a call is told in place of being sent; a rest of the wait that can be sat out is. */
+  private whileParked(what: string): Verdict | undefined {
+    const { access, clock } = this.options;
+    const leftMs = (this.parked?.until ?? 0) - clock.now();
+    if (!this.parked || leftMs <= 0) return undefined;
+    if (leftMs <= LONGEST_WAIT_MS) {
+      access.limit.pauseFor(leftMs);
+      return undefined;
+    }
+    const { summary: answer, status = 429 } = this.parked.error;
+    const error = new ContactError('BUSY', { attempted: what, answer, status, retryAfterMs: leftMs });
+    return { kind: 'busy', fault: 'limit', error };
+  }
+
   /** How long to wait before the call is sent again; `undefined` when it must not be. */
-  private waitFor(verdict: Verdict, attempt: number, repeatable: boolean): number | undefined {
+  private waitFor({ verdict, hasArrived }: GenesysExchange, attempt: number, repeatable: boolean): number | undefined {
     if (verdict.kind === 'busy' && verdict.error.retryAfterMs !== undefined) {
       // The turn under the rate limit comes only after the pause, for this call as for all others.
       return verdict.error.retryAfterMs > LONGEST_WAIT_MS ? undefined : 0;
     }
-    const neverTookEffect = verdict.kind === 'busy' && verdict.error.code === 'UNREACHABLE';
-    const again = neverTookEffect || (repeatable && (verdict.kind === 'busy' || verdict.kind === 'unknown'));
-    return again ? backoffDelayMs(attempt, this.options.backoff) : undefined;
+    const isPassing = verdict.kind === 'busy' || verdict.kind === 'unknown';
+    return isPassing && (repeatable || !hasArrived) ? backoffDelayMs(attempt, this.options.backoff) : undefined;
   }
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { ContactError } from '../../../lib/core/errors';
+import { remoteCountOf } from '../../../lib/genesys/answers';
 import { GenesysClient } from '../../../lib/genesys/client';
 import { type GenesysAccess, useAccess } from '../../../lib/genesys/oauth';
 import {
@@ -143,6 +144,24 @@ describe('Genesys client', () => {
     assert.equal(calls(DEFINITIONS), 1);
   });
 
+  it('tells what is left of such a wait, and sits out a rest that is short enough', async () => {
+    await start();
+    let now = Date.now();
+    client = new GenesysClient({ apiUrl: genesys.url, access, clock: { now: () => now, setTimeout, clearTimeout } });
+    genesys.fail({ path: /definitions/, answer: { status: 429, headers: { 'Retry-After': '3600' } } });
+    await failure(definitions());
+    now += 3_000_000;
+    const error = await failure(definitions());
+    assert.deepEqual([error.code, error.status, error.retryAfterMs], ['BUSY', 429, 600_000]);
+    now += 500_000;
+    const stop = new AbortController();
+    const waiting = failure(definitions(stop.signal));
+    await until(() => access.limit.pausedForMs > 90_000);
+    stop.abort();
+    assert.equal((await waiting).code, 'CLOSED');
+    assert.equal(calls(DEFINITIONS), 1);
+  });
+
   const passing: [string, FaultAnswer][] = [
     ['408', { status: 408 }],
     ['500', { status: 500 }],
@@ -281,16 +300,42 @@ describe('Genesys client', () => {
       fail({ status: 429, headers: { 'Retry-After': '181' } });
       for (let count = 0; count < 3; count++) {
         const { verdict } = await exchange();
-        assert.equal(verdict.kind === 'busy' && verdict.error.retryAfterMs, 181_000);
+        const waitMs = verdict.kind === 'busy' ? verdict.error.retryAfterMs : undefined;
+        assert.ok(waitMs !== undefined && waitMs > 180_000 && waitMs <= 181_000, `${waitMs} ms`);
       }
       assert.equal(calls(CHANNELS), 1);
     });
 
     it('is refused without being sent when there is no token', async () => {
       await start({}, 'not-the-secret');
-      assert.equal((await exchange()).verdict.kind, 'refused');
+      const { verdict, hasArrived } = await exchange();
+      assert.deepEqual([verdict.kind, hasArrived], ['refused', false]);
       assert.equal(calls(CHANNELS), 0);
     });
+
+    it('tells that it is about to be sent, each time and not before its turn', async () => {
+      await start();
+      await definitions();
+      fail({ status: 401 });
+      let told = 0;
+      const beforeSend = async () => {
+        assert.equal(calls(CHANNELS), told);
+        told += 1;
+      };
+      access.limit.pauseFor(50);
+      const sending = client.exchange('POST', '/api/v2/notifications/channels', { what: 'create', beforeSend });
+      await until(() => access.limit.waiting === 1);
+      assert.equal(told, 0);
+      assert.equal((await sending).hasArrived, true);
+      assert.equal(told, 2);
+    });
+  });
+
+  it('believes no count whose window ends at a time in place of in some seconds', () => {
+    const headers = { 'inin-ratelimit-count': '299', 'inin-ratelimit-allowed': '300', 'inin-ratelimit-reset': '7' };
+    assert.deepEqual(remoteCountOf({ headers }), { count: 299, allowed: 300, resetMs: 7_000 });
+    assert.equal(remoteCountOf({ headers: { ...headers, 'inin-ratelimit-reset': '1768471845' } }), undefined);
+    assert.equal(remoteCountOf({ headers: {} }), undefined);
   });
 
   it('learns the real limit from what the answers say', async () => {
