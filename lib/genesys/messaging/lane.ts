@@ -13,6 +13,7 @@ import { isFinal, type Verdict } from '../../core/verdicts';
 import { LONGEST_WAIT_MS } from '../client';
 import type { Organization } from '../tenants/organizations';
 import type { OutgoingMessage } from './message';
+import { RECEIPT_WAITS_MS } from './record';
 import type { Remembered } from './records';
 import type { SendOutcome, Submission } from './submission';
 import type { StatusTracker } from './tracker';
@@ -93,7 +94,10 @@ export class Lane {
     this.outbox = new Outbox<Job>({
       spool: new MemorySpool(),
       batch: { items: 1, bytes: limits.bytes, ageMs: 0 },
-      concurrency: organization.concurrency,
+      // The tenants may change it at any time.
+      get concurrency() {
+        return organization.concurrency;
+      },
       limits,
       overflow,
       backoff,
@@ -175,15 +179,22 @@ export class Lane {
     const { record } = job.remembered;
     if (!(await this.options.hold(job))) {
       const error = new ContactError('BUSY', { attempted: 'send a message', answer: 'another process is at it' });
-      job.outcome = { kind: 'returned', error, attempts: record.attempts, delayMs: HELD_RETURN_MS, isCounted: false };
+      const { attempts } = record;
+      job.outcome = comesAgain(job)
+        ? { kind: 'returned', error, attempts, delayMs: HELD_RETURN_MS, isCounted: false }
+        : { kind: 'failed', error, attempts };
       return [{ kind: 'rejected', error }];
     }
     record.attempts += 1;
+    const began = this.clock.now();
     const transmission = await this.transmit(job, signal);
     const { verdict } = transmission;
     // What has happened is written down before it is called done; whoever closes the lane need not wait for that.
     if (verdict.kind === 'delivered' || verdict.kind === 'duplicate') {
-      job.outcome = await abortable(this.sent(job, transmission), signal, 'write down that a message was sent');
+      // Genesys may have had it for so long that a receipt was faster.
+      const isLate = record.attempts > 1 || this.clock.now() - began >= RECEIPT_WAITS_MS;
+      const sending = this.sent(job, transmission, isLate);
+      job.outcome = await abortable(sending, signal, 'write down that a message was sent');
       this.options.onSent(job, this.clock.now() - job.receivedAt);
       return { kind: 'delivered' };
     }
@@ -200,7 +211,11 @@ export class Lane {
   private async transmit({ message, remembered }: Job, signal: AbortSignal): Promise<Transmission> {
     const { record } = remembered;
     const { tracker, http, mediaHosts, wantsConversation } = this.options;
-    if (record.inDoubt) return { verdict: inDoubt() };
+    if (record.inDoubt) {
+      // Whoever lets it come again has been told to look first.
+      delete record.inDoubt;
+      return { verdict: inDoubt() };
+    }
     const save = () => tracker.save(remembered);
     const began = this.clock.now();
     const transmission = await transmit(message, record.time, {
@@ -237,14 +252,20 @@ export class Lane {
     this.callMs = Math.min(tookMs, this.callMs + (tookMs - this.callMs) * SLOWER_PART);
   }
 
-  private async sent(job: Job, { genesysMessageId, conversationId }: Transmission): Promise<SendOutcome> {
+  private async sent(
+    { remembered, queued }: Job,
+    { genesysMessageId, conversationId }: Transmission,
+    isLate: boolean,
+  ): Promise<SendOutcome> {
     const { tracker } = this.options;
-    const { record } = job.remembered;
+    const { record } = remembered;
     if (genesysMessageId !== undefined) record.genesysMessageId = genesysMessageId;
     if (conversationId !== undefined) record.conversationId = conversationId;
     delete record.holder;
-    await Promise.all([job.queued, tracker.change(job.remembered, ['sent']), tracker.link(record)]);
-    return { kind: 'sent', record, isDuplicate: false };
+    const isOvertaken = isLate && (await tracker.takeReceipt(remembered));
+    const written = isOvertaken ? tracker.save(remembered) : tracker.change(remembered, ['sent']);
+    await Promise.all([queued, written, tracker.link(record)]);
+    return { kind: 'sent', record: remembered.record, isDuplicate: false };
   }
 
   /** Too fast: all messages wait with this one, unless the wait is too long for anybody. */
@@ -261,9 +282,9 @@ export class Lane {
     job: Job,
     how: { error: ContactError; delayMs?: number; isCounted: boolean },
   ): Promise<SendOutcome> {
-    const { remembered, submissions } = job;
+    const { remembered } = job;
     const { tracker } = this.options;
-    if (submissions[0]?.comesAgain !== true) return failed(job, how.error, tracker);
+    if (!comesAgain(job)) return failed(job, how.error, tracker);
     const { attempts } = remembered.record;
     delete remembered.record.holder;
     await Promise.all([job.queued, tracker.save(remembered)]);
@@ -283,10 +304,14 @@ export class Lane {
     const delay = isCounted ? {} : { delayMs: this.returnInMs() };
     const isPassing = kind === 'rejected' && error.retryable;
     const ending = isPassing ? this.giveBack(job, { error, isCounted, ...delay }) : failed(job, error, tracker);
+    const { attempts } = job.remembered.record;
     ending.then(
       (outcome) => job.end(outcome),
       // The sender was closed before its status could be told.
-      () => job.end({ kind: 'failed', error, attempts: job.remembered.record.attempts }),
+      () => {
+        if (isPassing && comesAgain(job)) job.end({ kind: 'returned', error, attempts, isCounted, ...delay });
+        else job.end({ kind: 'failed', error, attempts });
+      },
     );
   }
 
@@ -309,12 +334,16 @@ export class Lane {
   }
 }
 
+/** Whether the message comes again when it is not sent now. */
+function comesAgain({ submissions }: Job): boolean {
+  return submissions[0]?.comesAgain === true;
+}
+
 /** A job has failed for good: its status says so before anyone else is told. */
 export async function failed(job: Job, error: ContactError, tracker: StatusTracker): Promise<SendOutcome> {
   const { record } = job.remembered;
-  const [first] = job.submissions;
   delete record.holder;
-  const statuses = first?.comesAgain ? (['failed', 'dead_lettered'] as const) : (['failed'] as const);
+  const statuses = comesAgain(job) ? (['failed', 'dead_lettered'] as const) : (['failed'] as const);
   await Promise.all([job.queued, tracker.change(job.remembered, statuses, error)]);
   return { kind: 'failed', error, attempts: record.attempts, record };
 }

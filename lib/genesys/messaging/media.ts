@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { setTimeout as pause } from 'node:timers/promises';
+import { delay } from '../../core/clock';
 import { ContactError, toContactError } from '../../core/errors';
 import type { HttpClient } from '../../core/http';
 import type { Verdict } from '../../core/verdicts';
@@ -7,7 +7,7 @@ import type { GenesysClient } from '../client';
 import type { Attachment } from './message';
 
 /** The largest file that Genesys takes, in bytes. */
-export const LARGEST_FILE_BYTES = 25_000_000;
+const LARGEST_FILE_BYTES = 25_000_000;
 const MOST_REDIRECTS = 3;
 const TRANSFER_TIMEOUT_MS = 60_000;
 const LOOKS = 20;
@@ -131,7 +131,8 @@ function checkSize(address: string, bytes: number): void {
 async function untilLookedAt(id: string, { client, path, signal }: MediaOptions): Promise<MediaResult> {
   const attempted = 'look whether Genesys has taken a file';
   for (let look = 0; look < LOOKS; look += 1) {
-    if (look > 0) await pause(Math.min(LONGEST_LOOK_MS, FIRST_LOOK_MS * 2 ** (look - 1)), undefined, { signal });
+    // Given up meanwhile, the next look says so.
+    if (look > 0) await delay(Math.min(LONGEST_LOOK_MS, FIRST_LOOK_MS * 2 ** (look - 1)), { signal });
     const { verdict, body } = await client.exchange('GET', `${path}/media/${encodeURIComponent(id)}`, {
       what: attempted,
       signal,

@@ -1,3 +1,4 @@
+import { asObject, parseJson } from '../../core/answers';
 import { ContactError } from '../../core/errors';
 import type { Attachment, IdentityType, MediaType, MessageMode, OutgoingMessage, Sender } from './message';
 import { MESSAGE_MODES } from './message';
@@ -24,7 +25,7 @@ type Json = Record<string, unknown>;
  * `INVALID_INPUT` that names all that is wrong.
  */
 export function readMessage(payload: unknown): OutgoingMessage {
-  const given = asObject(payload);
+  const given = readObject(payload);
   if (!given) throw invalid(['it is no JSON object']);
   const problems: string[] = [];
   const message = 'genesysPayload' in given ? readOriginal(given, problems) : readOwn(given, problems);
@@ -36,12 +37,8 @@ export function readMessage(payload: unknown): OutgoingMessage {
 
 /** The ids of a message that could not be read, as far as it has any: so that its status can be told all the same. */
 export function identityOf(payload: unknown): { messageId: string; tenantId: string } | undefined {
-  const given = asObject(payload) ?? {};
-  const metadata = asObject(given['metadata']) ?? {};
-  const original = asObject(given['genesysPayload']);
-  const channel = asObject(original?.['channel']) ?? {};
-  const messageId = original ? (channel['messageId'] ?? original['id']) : given['messageId'];
-  const tenantId = original ? metadata['tenantId'] : given['tenantId'];
+  const given = readObject(payload) ?? {};
+  const { messageId, tenantId } = 'genesysPayload' in given ? originalIdentity(given) : given;
   const isUsable = (id: unknown): id is string =>
     typeof id === 'string' && id.trim() !== '' && Buffer.byteLength(id) <= LONGEST_ID;
   return isUsable(messageId) && isUsable(tenantId) ? { messageId, tenantId } : undefined;
@@ -51,17 +48,10 @@ function invalid(problems: readonly string[]): ContactError {
   return new ContactError('INVALID_INPUT', { attempted: 'send the message', answer: problems.join('; ') });
 }
 
-/** A message may arrive parsed, as text or as bytes. */
-function asObject(payload: unknown): Json | undefined {
-  let value = payload;
-  if (typeof payload === 'string' || Buffer.isBuffer(payload)) {
-    try {
-      value = JSON.parse(payload.toString());
-    } catch {
-      return undefined;
-    }
-  }
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : undefined;
+/** A message may arrive parsed, as text or as bytes; so may an object in it. */
+function readObject(payload: unknown): Json | undefined {
+  const isText = typeof payload === 'string' || Buffer.isBuffer(payload);
+  return isText ? parseJson(payload.toString()) : asObject(payload);
 }
 
 function readOwn(given: Json, problems: string[]): OutgoingMessage {
@@ -88,11 +78,8 @@ function readOwn(given: Json, problems: string[]): OutgoingMessage {
 
 /** The form of the original service, which posted its payload to the vendor's older call as it was. */
 function readOriginal(given: Json, problems: string[]): OutgoingMessage {
-  const metadata = asObject(given['metadata']) ?? {};
-  const payload = asObject(given['genesysPayload']) ?? {};
-  const channel = asObject(payload['channel']) ?? {};
-  const to = asObject(channel['to']) ?? {};
-  const messageId = channel['messageId'] ?? payload['id'] ?? metadata['whatsapp_message_id'];
+  const { metadata, payload, channel, messageId, tenantId } = originalIdentity(given);
+  const to = readObject(channel['to']) ?? {};
   const { direction = 'Inbound', type = 'Text' } = payload;
   if (direction !== 'Inbound') problems.push('genesysPayload.direction must be Inbound');
   if (type !== 'Text') problems.push('genesysPayload.type must be Text');
@@ -102,7 +89,7 @@ function readOriginal(given: Json, problems: string[]): OutgoingMessage {
       'genesysPayload.channel.messageId',
       problems,
     ),
-    tenantId: requiredId({ 'metadata.tenantId': metadata['tenantId'] }, 'metadata.tenantId', problems),
+    tenantId: requiredId({ 'metadata.tenantId': tenantId }, 'metadata.tenantId', problems),
     integrationId: optionalText(to, 'id', problems),
     mode: 'inbound' as const,
     from: readSender(channel['from'], problems),
@@ -112,6 +99,21 @@ function readOriginal(given: Json, problems: string[]): OutgoingMessage {
     metadata: readMetadata(payload['metadata'], problems),
     correlationId: optionalText(metadata, 'correlationId', problems),
   });
+}
+
+/** The parts of a message of the original service, and the ids it has wherever they stand. */
+function originalIdentity(given: Json): {
+  metadata: Json;
+  payload: Json;
+  channel: Json;
+  messageId: unknown;
+  tenantId: unknown;
+} {
+  const metadata = readObject(given['metadata']) ?? {};
+  const payload = readObject(given['genesysPayload']) ?? {};
+  const channel = readObject(payload['channel']) ?? {};
+  const messageId = channel['messageId'] ?? payload['id'] ?? metadata['whatsapp_message_id'];
+  return { metadata, payload, channel, messageId, tenantId: metadata['tenantId'] };
 }
 
 function checkContent({ text, attachments }: OutgoingMessage, problems: string[]): void {
@@ -140,7 +142,7 @@ function checkMode(message: OutgoingMessage, problems: string[]): void {
 
 function readSender(given: unknown, problems: string[]): Sender | undefined {
   if (given === undefined || given === null) return undefined;
-  const from = asObject(given);
+  const from = readObject(given);
   const id = from?.['id'];
   if (!from || typeof id !== 'string' || id.trim() === '') {
     problems.push('from.id must be a text that is not empty');
@@ -174,8 +176,8 @@ function readContent(given: unknown, problems: string[]): Attachment[] {
 }
 
 function readAttachment(item: unknown, place: string, problems: string[]): Attachment | undefined {
-  const content = asObject(item);
-  const attachment = asObject(content?.['attachment']);
+  const content = readObject(item);
+  const attachment = readObject(content?.['attachment']);
   if (!content || !attachment || (content['contentType'] ?? 'Attachment') !== 'Attachment') {
     problems.push(`${place} must be {"contentType": "Attachment", "attachment": {...}}`);
     return undefined;
@@ -215,7 +217,7 @@ function readTime(given: unknown, name: string, problems: string[]): string | un
 /** Genesys takes only texts as values. */
 function readMetadata(given: unknown, problems: string[]): Record<string, string> | undefined {
   if (given === undefined || given === null) return undefined;
-  const metadata = asObject(given);
+  const metadata = readObject(given);
   if (!metadata) {
     problems.push('metadata must be an object');
     return undefined;

@@ -1,10 +1,11 @@
+import { parseJson } from '../../core/answers';
 import { type Clock, delay, systemClock } from '../../core/clock';
 import { ContactError, describe, toContactError } from '../../core/errors';
 import { type Logger, silentLogger } from '../../core/log';
 import type { StateStore } from '../../store/store';
 import type { TenantOrganization } from '../tenants/tenant';
 import { type Incoming, incomingKey, type Receipt, readIncoming, readReceipt } from './incoming';
-import type { MessageRecord } from './record';
+import { type MessageRecord, RECEIPT_WAITS_MS } from './record';
 import type { MessageRecords, Remembered } from './records';
 import { isSigned } from './signature';
 import type { StatusTracker } from './tracker';
@@ -58,8 +59,6 @@ export interface WebhookReceiverOptions {
 const REMEMBERED_MS = 86_400_000;
 /** Another process that was ended in the middle holds a body no longer than this. */
 const CLAIM_MS = 15_000;
-/** A receipt may be faster than the answer to the message that it is about. */
-const SENT_WITHIN_MS = 4_000;
 const KNOWN_WITHIN_MS = 1_000;
 const LOOK_AGAIN_MS = 50;
 
@@ -93,14 +92,14 @@ export class WebhookReceiver {
 
   /** Whether this receiver knows the secret that a body was signed with. */
   knows(raw: Buffer, signature: string | undefined): boolean {
-    const body = parse(raw);
+    const body = parseJson(raw.toString('utf8'));
     return isSigned(raw, signature, this.secretsFor(body), body);
   }
 
   /** Takes a body. Never rejects. */
   async receive(raw: Buffer, signature: string | undefined): Promise<WebhookAnswer> {
     this.counters.received += 1;
-    const body = parse(raw);
+    const body = parseJson(raw.toString('utf8'));
     if (!isSigned(raw, signature, this.secretsFor(body), body)) {
       this.counters.forged += 1;
       return { status: 401, outcome: 'forged' };
@@ -114,8 +113,7 @@ export class WebhookReceiver {
     const running = this.running.get(key);
     if (running !== undefined) {
       const answer = await running;
-      this.counters.duplicates += 1;
-      return answer.status === 200 ? { status: 200, outcome: 'duplicate' } : answer;
+      return answer.status === 200 ? this.duplicate() : this.notNow();
     }
     const handling = this.handle(incoming, `webhook/${key}`).finally(() => this.running.delete(key));
     this.running.set(key, handling);
@@ -131,10 +129,7 @@ export class WebhookReceiver {
   private async handle(incoming: Incoming, key: string): Promise<WebhookAnswer> {
     const { clock, answerWithinMs, logger } = this.options;
     const claim = await this.claim(key);
-    if (claim === 'done') {
-      this.counters.duplicates += 1;
-      return { status: 200, outcome: 'duplicate' };
-    }
+    if (claim === 'done') return this.duplicate();
     if (claim === 'busy') return this.notNow();
     const patience = new AbortController();
     const late = delay(answerWithinMs, { clock, signal: patience.signal }).then(() => 'late' as const);
@@ -157,6 +152,11 @@ export class WebhookReceiver {
       await this.forget(key);
     }
     return this.notNow();
+  }
+
+  private duplicate(): WebhookAnswer {
+    this.counters.duplicates += 1;
+    return { status: 200, outcome: 'duplicate' };
   }
 
   private notNow(): WebhookAnswer {
@@ -188,7 +188,7 @@ export class WebhookReceiver {
       const found = await this.find(incoming);
       if (found && found.record.status !== 'queued') return found;
       // By its own id it is known before it is sent, by that of Genesys only when the answer has been written down.
-      const withinMs = found ? SENT_WITHIN_MS : incoming.messageId === undefined ? KNOWN_WITHIN_MS : 0;
+      const withinMs = found ? RECEIPT_WAITS_MS : incoming.messageId === undefined ? KNOWN_WITHIN_MS : 0;
       if (clock.now() - began >= withinMs) return found;
       await delay(LOOK_AGAIN_MS, { clock });
     }
@@ -236,16 +236,5 @@ export class WebhookReceiver {
 
   private async forget(key: string): Promise<void> {
     await this.options.store.delete(key).catch(() => {});
-  }
-}
-
-function parse(raw: Buffer): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(raw.toString('utf8'));
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined;
-  } catch {
-    return undefined;
   }
 }

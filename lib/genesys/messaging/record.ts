@@ -73,6 +73,11 @@ export interface StatusEvent {
   correlationId: string | null;
 }
 
+/**
+ * A receipt waits so long for the message that it is about to be sent, in milliseconds: it may be faster than the answer
+ * to the message.
+ */
+export const RECEIPT_WAITS_MS = 4_000;
 /** More changes than this are not kept: a message that fails again and again must not grow for ever. */
 const MOST_CHANGES = 20;
 

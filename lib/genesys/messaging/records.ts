@@ -28,7 +28,11 @@ export class MessageRecords {
       if (await this.store.add(key, record, { expiresInMs: this.keepMs })) return { key, record, isNew: true };
       const known = asRecord(await this.store.get(key));
       if (known?.tenantId === tenantId) return { key, record: known, isNew: false };
-      if (known) continue;
+      if (known) {
+        // Were this place free before the other one is, the message would be taken for a new one there.
+        await this.store.replace(key, known, known, { expiresInMs: this.keepMs });
+        continue;
+      }
       // What is there is nothing of ours, or has ended at this very moment.
       await this.save({ key, record });
       return { key, record, isNew: true };

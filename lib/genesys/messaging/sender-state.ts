@@ -16,7 +16,7 @@ const TROUBLES: readonly OutboxState['state'][] = ['failed', 'refused', 'breaker
  * How a sender with all its lanes stands: in trouble only when all organizations that are in use are, and otherwise
  * retrying when some are, because the others are served as ever. `problem` is what is wrong with something they share.
  */
-export function senderState(lanes: readonly LaneStanding[], problem?: string): OutboxState {
+function senderState(lanes: readonly LaneStanding[], problem?: string): OutboxState {
   const troubled = lanes.filter(({ state }) => state.state !== 'working');
   const told = troubled.map(
     ({ organization, state }) => `${organization.name}: ${state.error?.summary ?? state.state}`,

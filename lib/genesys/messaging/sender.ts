@@ -308,6 +308,7 @@ export class MessageSender {
         const message = { ...identity, mode: 'inbound' as const, attachments: [] };
         const record = this.newRecord({ ...message, ...(correlationId ? { correlationId } : {}) }, error);
         const remembered = await this.options.records.accept(record);
+        delete remembered.record.holder;
         const isDone = remembered.record.status === 'sent' || remembered.record.status === 'delivered';
         const statuses = submission.comesAgain ? (['failed', 'dead_lettered'] as const) : (['failed'] as const);
         if (!isDone) await this.options.tracker.change(remembered, statuses, error);

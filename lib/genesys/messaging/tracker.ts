@@ -44,6 +44,22 @@ export class StatusTracker {
     await Promise.all(changes.map((change) => channel.publish(statusEvent(record, change))));
   }
 
+  /**
+   * Takes over what a receipt has written about a message while it was not known to be sent. True when one has: then the
+   * message is no longer merely sent.
+   */
+  async takeReceipt(remembered: Remembered): Promise<boolean> {
+    const { record } = remembered;
+    let isTaken = false;
+    await this.write(async () => {
+      const stored = (await this.options.records.find(record.messageId, record.tenantId))?.record;
+      if (stored?.status !== 'delivered' && stored?.status !== 'failed') return;
+      remembered.record = { ...record, status: stored.status, history: stored.history };
+      isTaken = true;
+    });
+    return isTaken;
+  }
+
   /** Stores a record as it is. */
   save(remembered: Remembered): Promise<void> {
     return this.write(() => this.options.records.save(remembered));

@@ -25,7 +25,7 @@ export interface TransmitOptions {
   wantsConversation: boolean;
   /** The parts of an agent's message that have been sent already. */
   partsSent: number;
-  /** Called before something is sent that must not be sent twice. */
+  /** Called right before something is sent that must not be sent twice: from here on it may have arrived. */
   onDoubt(): Promise<void>;
   /** Called when a part of several has been sent. */
   onPart(parts: number): Promise<void>;
@@ -62,14 +62,14 @@ async function transmitInbound(
 }
 
 async function transmitAgentless(message: OutgoingMessage, options: TransmitOptions): Promise<Transmission> {
-  const { organization, signal } = options;
-  await options.onDoubt();
+  const { organization, signal, onDoubt } = options;
   const exchange = await organization.client.exchange('POST', '/api/v2/conversations/messages/agentless', {
     what: 'send a text without an agent',
     body: agentlessBody(message, organization.settings.integrationId),
+    beforeSend: onDoubt,
     signal,
   });
-  return { ...identitiesOf(exchange), verdict: onceOnly(exchange.verdict) };
+  return { ...identitiesOf(exchange), verdict: onceOnly(exchange) };
 }
 
 async function transmitAgent(message: OutgoingMessage, options: TransmitOptions): Promise<Transmission> {
@@ -97,13 +97,13 @@ async function transmitAgent(message: OutgoingMessage, options: TransmitOptions)
   for (let part = partsSent; part < parts.length; part += 1) {
     const body = await parts[part]?.();
     if (!body || 'kind' in body) return { verdict: body as Verdict, conversationId };
-    await onDoubt();
     const exchange = await organization.client.exchange('POST', path, {
       what: 'send a message of an agent',
       body,
+      beforeSend: onDoubt,
       signal,
     });
-    last = { conversationId, ...identitiesOf(exchange), verdict: onceOnly(exchange.verdict) };
+    last = { conversationId, ...identitiesOf(exchange), verdict: onceOnly(exchange) };
     if (exchange.verdict.kind !== 'delivered') return last;
     await onPart(part + 1);
   }
@@ -146,16 +146,12 @@ function connectedLegOf(body: unknown): string | undefined {
 }
 
 /**
- * What must not be sent twice is sent again only when it certainly did not arrive: nobody listened, or Genesys says that
+ * What must not be sent twice is sent again only when it certainly did not arrive: nothing went out, or Genesys says that
  * it took nothing.
  */
-function onceOnly(verdict: Verdict): Verdict {
-  const isDoubtful =
-    verdict.kind === 'unknown' ||
-    (verdict.kind === 'busy' &&
-      verdict.fault === 'failure' &&
-      verdict.error.status !== undefined &&
-      verdict.error.status !== 503);
+function onceOnly({ verdict, hasArrived }: GenesysExchange): Verdict {
+  const isFailure = verdict.kind === 'unknown' || (verdict.kind === 'busy' && verdict.fault === 'failure');
+  const isDoubtful = hasArrived && isFailure && verdict.error.status !== 503;
   if (!isDoubtful) return verdict;
   const { error } = verdict;
   return {

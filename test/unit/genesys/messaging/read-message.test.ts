@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { ContactError } from '../../../../lib/core/errors';
 import { mediaTypeOf, mimeOf } from '../../../../lib/genesys/messaging/mime';
-import { LONGEST_TEXT, readMessage } from '../../../../lib/genesys/messaging/read-message';
+import { identityOf, LONGEST_TEXT, readMessage } from '../../../../lib/genesys/messaging/read-message';
 
 const message = { messageId: 'm1', tenantId: 't1', from: { id: '+49123456789', nickname: 'Ada' }, textBody: 'Hello' };
 const picture = { contentType: 'Attachment', attachment: { url: 'https://media.example.com/a.PNG?x=1' } };
@@ -179,6 +179,21 @@ describe('a message of the queue', () => {
         },
       ),
     );
+  });
+});
+
+describe('the identity of a message that cannot be read', () => {
+  it('is found wherever a message that can be read has it', () => {
+    const identity = { messageId: 'w1', tenantId: 't1' };
+    const metadata = { tenantId: 't1', whatsapp_message_id: 'w1' };
+    assert.deepEqual(identityOf({ ...identity, textBody: 7 }), identity);
+    assert.deepEqual(identityOf({ metadata, genesysPayload: { type: 'Event', id: 'w1' } }), identity);
+    assert.deepEqual(identityOf({ metadata, genesysPayload: { channel: { messageId: 'w1' }, id: 'p1' } }), identity);
+    assert.deepEqual(identityOf({ metadata, genesysPayload: { type: 'Event' } }), identity);
+    assert.deepEqual(identityOf({ metadata, genesysPayload: null }), identity);
+    for (const payload of [undefined, 'no JSON', {}, { messageId: 'w1' }, { metadata }]) {
+      assert.equal(identityOf(payload), undefined, JSON.stringify(payload));
+    }
   });
 });
 

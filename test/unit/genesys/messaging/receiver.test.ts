@@ -162,6 +162,18 @@ describe('the webhook', () => {
     assert.equal(receiver.counts().notNow, 1);
   });
 
+  it('counts what it could not take as that each time, also when it comes twice at once', async () => {
+    emit = () => Promise.reject(new ContactError('BUSY', { attempted: 'settle' }));
+    const body = text();
+    const answers = await Promise.all([post(body), post(body)]);
+    assert.deepEqual(
+      answers.map(({ outcome }) => outcome),
+      ['not-now', 'not-now'],
+    );
+    const { received: all, notNow, duplicates } = receiver.counts();
+    assert.deepEqual([all, notNow, duplicates], [2, 2, 0]);
+  });
+
   it('answers in time when the flow is slow, and recognizes what was finished later', async () => {
     let finish = () => {};
     emit = () =>

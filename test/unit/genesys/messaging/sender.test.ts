@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { ContactError } from '../../../../lib/core/errors';
 import type { SendOutcome } from '../../../../lib/genesys/messaging/submission';
+import { StatusTracker } from '../../../../lib/genesys/messaging/tracker';
 import type { FaultAnswer } from '../../../simulators/genesys';
 import { until } from '../../until';
 import { SenderHarness, textMessage } from './sender-harness';
@@ -226,6 +227,19 @@ describe('message sender', () => {
     assert.equal(harness.sender.all()[0]?.isBreakerOpen, false);
   });
 
+  it('heeds how many calls an organization may get at the same time when that changes', async () => {
+    await harness.start();
+    const sender = harness.open({}, { concurrency: 1 });
+    const hanging = fail('hang', ENDLESS);
+    for (const id of ['m1', 'm2', 'm3']) void harness.submit(textMessage(id));
+    await until(() => hanging.hits === 1 && sender.all()[0]?.count === 3);
+    const lane = sender.all()[0] ?? assert.fail();
+    lane.organization.update({ ...lane.organization.settings, concurrency: 2 });
+    lane.retryNow();
+    await until(() => lane.snapshot().inFlight === 2);
+    await sender.close(0);
+  });
+
   it('returns messages that would have to wait longer than three minutes', async () => {
     await harness.start();
     harness.open();
@@ -233,7 +247,9 @@ describe('message sender', () => {
     for (const id of ['m1', 'm2', 'm3']) {
       const outcome = await harness.submit(textMessage(id));
       assert.equal(outcome.kind, 'returned');
-      assert.ok(outcome.kind === 'returned' && outcome.delayMs === 600_000 && !outcome.isCounted);
+      assert.ok(outcome.kind === 'returned' && !outcome.isCounted);
+      const { delayMs = 0 } = outcome;
+      assert.ok(delayMs > 590_000 && delayMs <= 600_000, `${delayMs} ms`);
       assert.deepEqual(harness.told(id), ['queued']);
     }
     assert.equal(harness.genesys.requests.statuses[429], 1);
@@ -428,6 +444,48 @@ describe('message sender', () => {
       await first.close(0);
     });
 
+    it('tells of a message that does not come again, and that another process has now, that it has failed', async () => {
+      await harness.start();
+      let now = Date.now();
+      const clock = { now: () => now, setTimeout, clearTimeout };
+      harness.open({ sharing: { processId: 'one', isAlone: () => false }, clock }, { concurrency: 1 });
+      const fault = fail({ delayMs: 50 });
+      const first = harness.submit(textMessage('m1'));
+      await until(() => fault.hits === 1);
+      const second = harness.submit(textMessage('m2'), false);
+      await until(() => harness.sender.all()[0]?.count === 2);
+      now += 31_000;
+      const remembered = await harness.records.find('m2');
+      assert.ok(remembered);
+      remembered.record.holder = { id: 'two', until: now + 30_000 };
+      await harness.records.save(remembered);
+      sent(await first);
+      const outcome = await second;
+      assert.equal(outcome.kind, 'failed');
+      assert.match(errorOf(outcome).message, /another process is at it/);
+      assert.equal((await harness.records.find('m2'))?.record.holder?.id, 'two');
+    });
+
+    it('leaves a message delivered when its receipt was faster than the answer that it was sent', async () => {
+      await harness.start();
+      harness.open({ backoff: { baseMs: 200, maxMs: 200 } });
+      fail('reset-after');
+      const outcome = harness.submit(textMessage('m1'));
+      await until(() => harness.genesys.messaging.count === 1);
+      const remembered = await harness.records.find('m1');
+      assert.ok(remembered);
+      await new StatusTracker({ records: harness.records }).change(remembered, ['delivered']);
+      const { record } = sent(await outcome);
+      assert.equal(record.status, 'delivered');
+      const kept = (await harness.records.find('m1'))?.record;
+      assert.deepEqual(
+        kept?.history.map(({ status }) => status),
+        ['queued', 'delivered'],
+      );
+      assert.equal(kept?.genesysMessageId, arrived()[0]?.id);
+      assert.deepEqual(harness.told('m1'), ['queued']);
+    });
+
     it('lets messages without a time of their own wait while the shared store is away, and only those', async () => {
       await harness.start();
       harness.open({ sharing: { processId: 'one', isAlone: () => true } });
@@ -510,7 +568,32 @@ describe('message sender', () => {
       assert.equal(harness.genesys.messaging.sent.length, 1);
     });
 
-    it('does not send it again after the process was ended in the middle', async () => {
+    for (const status of [429, 500]) {
+      it(`returns it when there is no token to send it with: the token endpoint answers ${status}`, async () => {
+        await harness.start();
+        harness.open();
+        const answer = { status, headers: { 'Retry-After': '0' } };
+        harness.genesys.fail({ path: /oauth\/token$/, times: ENDLESS, answer });
+        const outcome = await harness.submit(agentless('m1'));
+        assert.equal(outcome.kind, 'returned', JSON.stringify(outcome));
+        assert.equal(errorOf(outcome).code, 'BUSY');
+        assert.deepEqual(harness.told('m1'), ['queued']);
+      });
+    }
+
+    it('sends it after a restart that came while it waited for its turn', async () => {
+      await harness.start();
+      const sender = harness.open({}, { rateLimitPerMinute: 1 });
+      sent(await harness.submit(agentless('m1')));
+      void harness.submit(agentless('m2'));
+      await until(() => sender.all()[0]?.organization.limit.waiting === 1);
+      const left = await sender.close(0);
+      assert.equal(left.length, 1);
+      harness.open();
+      sent(await harness.submit(agentless('m2')));
+    });
+
+    it('does not send it again after the process was ended in the middle, before somebody has looked', async () => {
       await harness.start();
       const sender = harness.open();
       harness.genesys.fail({ path: /agentless$/, answer: 'hang' });
@@ -523,6 +606,9 @@ describe('message sender', () => {
       const outcome = await harness.submit(agentless('m1'));
       assert.equal(errorOf(outcome).code, 'OUTCOME_UNKNOWN');
       assert.equal(harness.genesys.messaging.sent.length, 0);
+      // Its error says that it may be sent again when it has not arrived.
+      sent(await harness.submit(agentless('m1')));
+      assert.equal(harness.genesys.messaging.sent.length, 1);
     });
   });
 
@@ -594,6 +680,24 @@ describe('message sender', () => {
       }
       for (const each of harness.genesys.messaging.conversations[0]?.participants ?? []) each.state = 'disconnected';
       assert.match(errorOf(await harness.submit(agent('m4', conversationId))).message, /no agent is connected/);
+    });
+
+    it('does not fail because it is stopped while Genesys examines a file', async () => {
+      await harness.start();
+      const sender = harness.open();
+      const conversationId = await conversation();
+      const examined = harness.genesys.fail({
+        method: 'GET',
+        path: /media\/[^/]+$/,
+        times: ENDLESS,
+        answer: { status: 200, body: { status: 'uploading' } },
+      });
+      void harness.submit(agent('m1', conversationId, { textBody: undefined, content: [file('a.png')] }));
+      await until(() => examined.hits === 3);
+      const left = await sender.close(0);
+      assert.equal(left.length, 1);
+      assert.deepEqual(harness.told('m1'), ['queued']);
+      assert.equal((await harness.records.find('m1'))?.record.status, 'queued');
     });
 
     it('takes files only from the hosts that are allowed', async () => {
