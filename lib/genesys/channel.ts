@@ -1,3 +1,4 @@
+import { parseJson } from '../core/answers';
 import { backoffDelayMs } from '../core/backoff';
 import { delay, type Timer } from '../core/clock';
 import { ContactError, toContactError } from '../core/errors';
@@ -355,17 +356,14 @@ export class NotificationChannel {
   private setLifeTimer(dueMs: number, act: () => void): void {
     const { clock } = this.options;
     clock.clearTimeout(this.lifeTimer);
-    this.lifeTimer = clock.setTimeout(
-      () => {
-        if (!this.stopping.signal.aborted) act();
-      },
-      Math.max(0, dueMs - clock.now()),
-    );
+    // What still comes in while it is being closed sets no timer any more.
+    if (this.stopping.signal.aborted) return;
+    this.lifeTimer = clock.setTimeout(act, Math.max(0, dueMs - clock.now()));
   }
 
   private receive(text: string, connection: number): void {
     this.reuses = 0;
-    const frame = parseFrame(text);
+    const frame = parseJson(text);
     const topic = frame?.topicName;
     if (typeof topic !== 'string' || topic === 'channel.metadata' || topic.startsWith('v2.system.')) {
       this.counters.controlFrames += 1;
@@ -457,14 +455,4 @@ function contentionError(answer: string): ContactError {
     advice:
       'An OAuth client has 20 channels, and a channel has one reader: use a client of its own for this runtime. It is tried again by itself, after a pause.',
   });
-}
-
-/** The frame as an object; `undefined` for what is none. */
-function parseFrame(text: string): Record<string, unknown> | undefined {
-  try {
-    const frame: unknown = JSON.parse(text);
-    return typeof frame === 'object' && frame !== null ? (frame as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -1,5 +1,5 @@
 import { type BackoffOptions, backoffDelayMs } from '../core/backoff';
-import type { Clock, Timer } from '../core/clock';
+import { type Clock, delay, type Timer } from '../core/clock';
 import { type Delivery, type DeliveryOutcome, DeliverySource } from '../core/deliveries';
 import { Holds } from '../core/holds';
 import type { Logger } from '../core/log';
@@ -207,10 +207,9 @@ export class Emission {
     const { clock } = this.options;
     for (const timer of this.waiting.values()) clock.clearTimeout(timer);
     if (this.flowSettles && this.deliveries.counts().open > 0) {
-      await new Promise<void>((resolve) => {
-        this.idleWanted = resolve;
-        clock.setTimeout(resolve, graceMs);
-      });
+      const idle = new AbortController();
+      this.idleWanted = () => idle.abort();
+      await delay(graceMs, { clock, signal: idle.signal });
     }
     const unsettled = [...this.deliveries.close(), ...this.waiting.keys(), ...this.storing, ...this.held.keys()];
     this.storing.clear();

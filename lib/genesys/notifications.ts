@@ -55,6 +55,7 @@ export class GenesysNotifications {
   private startedFrom: number | undefined;
   /** From when on this run does not receive any more. */
   private endedFrom: number | undefined;
+  private hasHadChannel = false;
   private polledUntil = 0;
   private pollTimer: Timer | undefined;
   private failure: string | undefined;
@@ -231,6 +232,7 @@ export class GenesysNotifications {
     this.endedFrom = from;
     await Promise.all(this.channels.map((channel) => channel.close()));
     const unsettled = await this.emission.close(CLOSE_GRACE_MS);
+    if (forget) handovers.delete(id);
     if (this.startedFrom === undefined) return;
     // What the hand-over holds is lost should the process end now, so the checkpoint still counts it as unsettled.
     if (settings.backfill) await this.checkpoint.close();
@@ -288,7 +290,9 @@ export class GenesysNotifications {
   private addChannel(topics: readonly string[]): void {
     const { account, store, tuning, onChange, settings } = this.options;
     const { clock, logger } = this;
-    const since = this.channels.length === 0 ? this.startedFrom! : clock.now();
+    // What happened before the run is wanted once, and not again because there were no topics for a while.
+    const since = this.hasHadChannel ? clock.now() : this.startedFrom!;
+    this.hasHadChannel = true;
     const channel = new NotificationChannel(
       {
         key: this.freeKey(),

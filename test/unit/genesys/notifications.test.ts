@@ -153,6 +153,25 @@ describe('Genesys notifications', () => {
       rmSync(folder, { recursive: true });
     });
 
+    it('reads nothing again from before it had no topics for a while', async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'topics-'));
+      const topicsFile = join(folder, 'topics.json');
+      const write = (topics: string[]) => writeFileSync(topicsFile, JSON.stringify(topics));
+      const openSince = () => (harness.notifications.details()['rest'] as { openSince: string | null }).openSince;
+      write([operationsTopic('TRUNKS-0001')]);
+      const { genesys } = await start();
+      await harness.connect({ topicsFile, discover: false });
+      await until(() => openSince() === null);
+      write([]);
+      await until(() => harness.notifications.status().text === 'no-topics');
+      genesys.fail({ path: /events\/query$/, times: Number.POSITIVE_INFINITY, answer: 'hang' });
+      const from = Date.now();
+      write([operationsTopic('TRUNKS-0001')]);
+      await until(() => openSince() !== null);
+      assert.ok(Date.parse(openSince() ?? '') >= from, `${openSince()}`);
+      rmSync(folder, { recursive: true });
+    });
+
     it('says so when there is nothing to subscribe', async () => {
       await start();
       const notifications = await harness.receive({ include: /nothing-like-this/ });
