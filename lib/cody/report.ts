@@ -1,4 +1,5 @@
 import type { LiveFigures } from '../monitor/figures';
+import { counter, gauge } from '../monitor/metric';
 import type { Metric, MetricGroupParts, NodeActions } from '../monitor/registry';
 import type { NodeState } from '../monitor/states';
 import type { CodyPoller } from './poller';
@@ -139,12 +140,4 @@ function groupsOf({ counters, isPolling }: CodyPoller, uptimeSeconds: number): M
       processing_rate_per_hour: Math.round((counters.processed / hours) * 10) / 10,
     },
   };
-}
-
-function counter(name: string, help: string, value: number): Metric {
-  return { name, help, type: 'counter', value };
-}
-
-function gauge(name: string, help: string, value: number): Metric {
-  return { name, help, type: 'gauge', value };
 }

@@ -40,7 +40,7 @@ export const CHANNEL_TIMINGS: ChannelTimings = {
   contention: { baseMs: 30_000, maxMs: 600_000 },
 };
 
-/** Settings of a a notification channel. */
+/** Settings of a notification channel. */
 export interface ChannelOptions {
   /** Under which key of the store the channel is remembered, so that it is used again after a restart. */
   key: string;

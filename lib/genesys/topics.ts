@@ -55,9 +55,10 @@ export interface TopicPlan {
   unusable: { id: string; reason: string }[];
 }
 
-/** The template under which every operational event is offered; the placeholder is the id of an event definition. */
-export const OPERATIONS_TEMPLATE = 'v2.operations.events.{id}';
-/** In the form for EventBridge the placeholder has another name. */
+/**
+ * The template under which every operational event is offered. The placeholder stands for the id of an event definition;
+ * in the form for EventBridge it has another name than `id`.
+ */
 const ANY_OPERATIONS_TEMPLATE = /^v2\.operations\.events\.\{\w+\}$/;
 const OPERATIONS_PREFIX = 'v2.operations.events.';
 // `schema` is left out: for all topics it is large.

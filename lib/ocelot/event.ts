@@ -6,7 +6,7 @@ import { checkData, type SchemaProblem } from './validation';
 /** The exchange of the platform, a durable topic exchange. */
 export const EVENTS_EXCHANGE = 'ocelot.events';
 /** What the routing keys of a contact center begin with. */
-export const ROUTING_PREFIX = 'comms.';
+const ROUTING_PREFIX = 'comms.';
 /** The part of the platform that a contact center is. */
 export const EVENT_SOURCE = 'communications';
 /** The version of the form of the events. */

@@ -127,6 +127,7 @@ export const DATA_SCHEMAS = {
 /** An event type whose data have a schema. */
 export type KnownEventType = keyof typeof DATA_SCHEMAS;
 
+/** All of them, in the order of the document. */
 export const KNOWN_EVENT_TYPES = Object.keys(DATA_SCHEMAS) as KnownEventType[];
 
 /** Whether the data of this type have a schema. */

@@ -1,5 +1,12 @@
 import type { Ajv, ErrorObject, ValidateFunction } from 'ajv';
-import { DATA_SCHEMAS, ENVELOPE_SCHEMA, isKnownType, type KnownEventType, type Schema } from './schemas';
+import {
+  DATA_SCHEMAS,
+  ENVELOPE_SCHEMA,
+  isKnownType,
+  KNOWN_EVENT_TYPES,
+  type KnownEventType,
+  type Schema,
+} from './schemas';
 
 /** One thing that is wrong with an event. */
 export interface SchemaProblem {
@@ -70,7 +77,8 @@ function validators(): Validators {
   addFormats(ajv, ['uuid', 'date-time']);
   const strict = new Map<KnownEventType, ValidateFunction>();
   const tolerant = new Map<KnownEventType, ValidateFunction>();
-  for (const [type, schema] of Object.entries(DATA_SCHEMAS) as [KnownEventType, Schema][]) {
+  for (const type of KNOWN_EVENT_TYPES) {
+    const schema: Schema = DATA_SCHEMAS[type];
     strict.set(type, ajv.compile(schema));
     tolerant.set(type, ajv.compile({ ...schema, additionalProperties: true }));
   }

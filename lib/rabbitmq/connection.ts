@@ -21,6 +21,7 @@ export type BrokerState =
   | { kind: 'waiting'; attempt: number; delayMs: number; error: ContactError }
   | { kind: 'closed' };
 
+/** Settings of a {@link BrokerConnection}. */
 export interface BrokerConnectionOptions extends DialOptions {
   place: BrokerPlace;
   /** The wait between attempts; default 0.5 s growing to 15 s. */

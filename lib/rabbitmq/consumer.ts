@@ -38,6 +38,7 @@ export type ConsumerState =
   | { kind: 'stalled' }
   | { kind: 'failed'; error: ContactError };
 
+/** Settings of a {@link QueueConsumer}. */
 export interface QueueConsumerOptions {
   queue: QueueSpecification;
   /** How many messages are in the flow at once, at most. */

@@ -8,6 +8,7 @@ import { type PublishRequest, publishOptions } from './publish-request';
 import type { ChannelUser, Seat } from './seat';
 import type { Topology } from './topology';
 
+/** Settings of a {@link Publisher}. */
 export interface PublisherOptions {
   /** What is declared before anything is published. */
   topology: Topology;

@@ -48,7 +48,7 @@ export function publisherObstacle(
 }
 
 /** How a failure is shown: as what a person must do about it. */
-export function failureStatus({ code }: Pick<ContactError, 'code'>): ShownState {
+function failureStatus({ code }: Pick<ContactError, 'code'>): ShownState {
   if (code === 'REFUSED') return { state: 'refused' };
   return code === 'CONFIGURATION' ? { state: 'failed' } : { state: 'disconnected' };
 }

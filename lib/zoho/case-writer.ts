@@ -16,6 +16,7 @@ import { Lessons } from './lessons';
 import { type CaseSchema, SchemaReader } from './schema';
 import { later, Stop, stopFor } from './stop';
 
+/** Settings of a {@link CaseWriter}. */
 export interface CaseWriterOptions {
   client: ZohoClient;
   /** The Zoho account, see `ZohoAccount.key`. */

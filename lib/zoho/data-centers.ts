@@ -24,7 +24,7 @@ function center(name: string, accounts: string, api: string): ZohoDataCenter {
 }
 
 /** The API address that belongs to an accounts address, until a token answer has named one. */
-export function apiUrlFor(accountsUrl: string): string {
+function apiUrlFor(accountsUrl: string): string {
   const known = ZOHO_DATA_CENTERS.find((each) => each.accountsUrl === accountsUrl);
   // Whoever has an accounts server of another name has the API beside it.
   return known?.apiUrl ?? accountsUrl;

@@ -21,11 +21,6 @@ export class Finder {
     private readonly clock: Clock = systemClock,
   ) {}
 
-  /** Whether a record that was written a moment ago would be found. */
-  get isImmediate(): boolean {
-    return this.clock.now() - this.coqlRefusedAt >= TRY_COQL_AGAIN_MS;
-  }
-
   /** Looks for a record. `thorough` also looks through the newest ones where the search may lag behind. */
   async find(
     module: 'Cases' | 'Contacts',
@@ -35,7 +30,7 @@ export class Finder {
   ): Promise<Found> {
     const what = `look for a record of ${module} by ${field}`;
     const call = signal ? { what, signal } : { what };
-    if (this.isImmediate) {
+    if (this.clock.now() - this.coqlRefusedAt >= TRY_COQL_AGAIN_MS) {
       const query = `select id, ${field} from ${module} where ${field} = '${value.replace(/['\\]/g, '\\$&')}' limit 200`;
       const reading = await this.ask('POST', '/coql', { ...call, body: { select_query: query } });
       if (reading.kind !== 'refusal' || reading.code !== 'OAUTH_SCOPE_MISMATCH') return exact(reading, field, value);

@@ -1,5 +1,6 @@
 import type { BusinessEvent } from '../core/business-events';
 import type { Verdict } from '../core/verdicts';
+import { counter, gauge } from '../monitor/metric';
 import type { Metric } from '../monitor/registry';
 import type { TokenCounters } from './account';
 import type { CaseResult } from './case-work';
@@ -99,12 +100,4 @@ export function tokenGroup({ attempts, successes, failures, rateLimitHits }: Tok
     success_rate: attempts === 0 ? 100 : Math.round((successes / attempts) * 1_000) / 10,
     rate_limit_hits: rateLimitHits,
   };
-}
-
-function counter(name: string, help: string, value: number): Metric {
-  return { name, help, type: 'counter', value };
-}
-
-function gauge(name: string, help: string, value: number): Metric {
-  return { name, help, type: 'gauge', value };
 }

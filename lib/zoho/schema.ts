@@ -50,11 +50,6 @@ export class SchemaReader {
     return isRefusal(found) ? { refusal: found } : { schema: found };
   }
 
-  /** Something did not fit what was known: ask again next time. */
-  forget(): void {
-    this.known = undefined;
-  }
-
   private async ask(): Promise<CaseSchema | Refusal> {
     const reading = await this.client.call('GET', '/settings/fields', {
       query: { module: 'Cases' },

@@ -1,11 +1,10 @@
 import { ContactError } from '../core/errors';
-import type { FinalVerdict, Verdict } from '../core/verdicts';
 import type { Reading, Refusal } from './verdicts';
 
 /** Why the work on a Case ends before it is done. */
 export class Stop extends Error {
   constructor(
-    readonly verdict: Exclude<Verdict, FinalVerdict> | Extract<Verdict, { kind: 'rejected' }>,
+    readonly verdict: Refusal,
     /** Whether it concerns everything that would be sent now, or this conversation alone. */
     readonly scope: 'all' | 'one',
   ) {

@@ -7,7 +7,6 @@ import {
   definitionOf,
   fetchOffer,
   listTopics,
-  OPERATIONS_TEMPLATE,
   operationsTopic,
   planTopics,
   shareTopics,
@@ -23,6 +22,7 @@ import {
   startGenesysSimulator,
 } from '../../simulators/genesys';
 
+const OPERATIONS_TEMPLATE = 'v2.operations.events.{id}';
 const AUDIOHOOK = defaultDefinitions
   .filter(({ id }) => id.startsWith('AUDIOHOOK'))
   .map(({ id }) => operationsTopic(id));
