@@ -27,6 +27,7 @@ export function filesBelow(folder: string, ending: string): string[] {
 /** The part of package.json that the tests look at. */
 export interface Manifest {
   name: string;
+  version: string;
   license?: string;
   repository?: unknown;
   bugs?: unknown;

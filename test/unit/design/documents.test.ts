@@ -251,6 +251,13 @@ describe('the README', () => {
   });
 });
 
+describe('the changelog', () => {
+  it('begins with the version of the package', () => {
+    const [, newest] = /^## \[([^\]]+)\]/m.exec(read('CHANGELOG.md')) ?? [];
+    assert.equal(newest, manifest.version);
+  });
+});
+
 describe('the checkout', () => {
   it('has nothing at its top but what CONTRIBUTING.md and the tools know', () => {
     const folders = readdirSync(ROOT, { withFileTypes: true })
