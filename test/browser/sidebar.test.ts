@@ -78,6 +78,15 @@ for (const version of ['4.1', '5'] as NodeRedVersion[]) {
       );
     });
 
+    it('says why when a button was pressed in vain', async () => {
+      const refused = '**/contact-center/nodes/**';
+      const { page } = editor;
+      await page.route(refused, (route) => route.fulfill({ status: 403, json: { message: 'You may not do this.' } }));
+      await card('Store').locator('button[data-action=flush]').click();
+      await card('Store').locator('.contact-live-answer', { hasText: 'You may not do this.' }).waitFor();
+      await page.unroute(refused);
+    });
+
     it('says what is wrong and what to do when a node is in trouble, and that it is well again', async () => {
       const store = card('Store');
       await elastic.down();
