@@ -97,7 +97,7 @@ describe('the page at /health', function () {
       const line = store.locator(`path.contact-live-${style}`);
       await until(async () => /^M.*L/.test((await line.getAttribute('d')) ?? ''), `a line for ${style}`, 10_000);
     }
-    await figure('tokens').locator('figcaption', { hasText: 'tokens left' }).waitFor();
+    await figure('tokens').locator('figcaption', { hasText: 'requests left' }).waitFor();
     await figure('breaker').locator('figcaption', { hasText: 'breaker closed' }).waitFor();
     await page.close();
   });

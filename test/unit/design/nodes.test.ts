@@ -7,7 +7,7 @@ import { filesBelow, manifest, read, readJson, types } from './checkout';
 import type { DeclaredProperty } from './declared-dialogs';
 import { type EditorHtml, readEditorHtml } from './editor-html';
 import { readAllExamples, readSmallExamples } from './examples';
-import { type NumberBounds, runtimeNumbers } from './runtime-fields';
+import { type NumberBounds, runtimeDefaults, runtimeNumbers } from './runtime-fields';
 
 const FLOW_NODE_MEMBERS = ['category', 'color', 'defaults', 'icon', 'inputs', 'outputs'];
 const CONFIG_NODE_MEMBERS = ['category', 'defaults'];
@@ -208,6 +208,26 @@ for (const type of types) {
       assert.deepEqual(wrong, []);
     });
 
+    it('shows in its dialog what the runtime takes when a field is empty', () => {
+      const inCode = runtimeDefaults(type);
+      const shown = fieldsOf(html).map(({ name, default: standard }) => ({ name, shown: plain(standard) }));
+      assert.deepEqual(
+        shown.filter(({ name, shown }) => shown !== undefined && inCode.has(name) && shown !== plain(inCode.get(name))),
+        [],
+      );
+    });
+
+    for (const language of ['en-US', 'de']) {
+      it(`says in its help what each number is when its field is empty, in ${language}`, () => {
+        const text = read(`nodes/locales/${language}/${type}.html`).replaceAll(/(?<=\d),(?=\d)/g, '.');
+        const numbers = fieldsOf(html).filter(({ default: standard }) => typeof standard === 'number');
+        assert.deepEqual(
+          numbers.filter(({ default: standard }) => !new RegExp(`(?<![\\d.])${standard}(?!\\d|\\.\\d)`).test(text)),
+          [],
+        );
+      });
+    }
+
     it('shows every property and credential in the dialog', () => {
       const prefix = isConfig ? 'node-config-input-' : 'node-input-';
       const shown = (name: string) =>
@@ -285,6 +305,19 @@ for (const type of types) {
       else assert.ok(smallExamples.get(`examples/nodes/${type}.json`)?.has(type));
     });
   });
+}
+
+/** All fields that a dialog has, folded away or not. */
+function fieldsOf(html: EditorHtml) {
+  return html.declared.flatMap(({ declaration }) => [
+    ...declaration.fields,
+    ...Object.values(declaration.folds ?? {}).flat(),
+  ]);
+}
+
+/** A default as a text, with a list written without spaces. */
+function plain(standard: string | number | boolean | undefined): string | undefined {
+  return standard === undefined ? undefined : String(standard).replaceAll(', ', ',');
 }
 
 /** Whether a check of a dialog draws the line where the runtime does. */
