@@ -12,6 +12,7 @@ import { readExamples } from '../unit/design/examples';
 
 /** What inspect-dialog.js finds in a dialog; everything is as it should be when there is nothing. */
 interface Findings {
+  cutOff: string[];
   nameless: string[];
   dangling: string[];
   tooWide: string[];
@@ -194,7 +195,7 @@ for (const version of ['4.1', '5'] as NodeRedVersion[]) {
           .last()
           .evaluate((element) => window.inspectDialog(element));
         await editor.closeDialog('cancel');
-        assert.deepEqual(found, { nameless: [], dangling: [], tooWide: [], pale: [], untranslated: [] });
+        assert.deepEqual(found, { cutOff: [], nameless: [], dangling: [], tooWide: [], pale: [], untranslated: [] });
         assert.deepEqual(editor.errors, []);
       });
     }

@@ -1,11 +1,32 @@
-// Runs in the page. Looks at a dialog: everything unfolded, and as narrow as a small sidebar.
+// Runs in the page. Looks at a dialog: everything unfolded, as wide as the editor opens it, then as narrow as a small
+// sidebar.
 window.inspectDialog = (dialog) => {
   for (const button of dialog.querySelectorAll('[aria-expanded="false"][aria-controls*="-fold-"]')) {
     button.click();
   }
-  dialog.style.width = '300px';
   const isShown = (element) => element.getClientRects().length > 0;
   const all = (selector) => [...dialog.querySelectorAll(selector)].filter(isShown);
+  const pen = document.createElement('canvas').getContext('2d');
+  /** Whether a field has room for a text; `aside` is what else is in it. */
+  const hasRoom = (field, text, aside = 0) => {
+    const style = getComputedStyle(field);
+    pen.font = `${style.fontSize} ${style.fontFamily}`;
+    const room = field.clientWidth - Number.parseFloat(style.paddingLeft) - Number.parseFloat(style.paddingRight);
+    return pen.measureText(text).width <= room - aside;
+  };
+  const ARROW = 16;
+  dialog.style.width = '460px';
+  const cutOff = [
+    ...all('input[placeholder]')
+      .filter((input) => !hasRoom(input, input.placeholder))
+      .map(({ placeholder }) => placeholder),
+    ...all('select').flatMap((list) =>
+      [...list.querySelectorAll('option[data-i18n]')]
+        .map(({ textContent }) => textContent)
+        .filter((text) => !hasRoom(list, text, ARROW)),
+    ),
+  ];
+  dialog.style.width = '300px';
   const colour = (text) => (text.match(/[\d.]+/g) ?? []).map(Number);
   const luminance = (text) => {
     const [red = 0, green = 0, blue = 0] = colour(text).map((value) => {
@@ -28,6 +49,7 @@ window.inspectDialog = (dialog) => {
   const words = (element) => (element.textContent ?? '').trim();
   const texts = all('label span, button span, .contact-dialog-note, .contact-dialog-tip, .contact-dialog-unit, option');
   return {
+    cutOff,
     nameless: all('input, select, textarea, button')
       .filter((each) => !(each.labels?.length || each.getAttribute('aria-label') || words(each)))
       .map(({ id }) => id),

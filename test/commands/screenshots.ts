@@ -1,5 +1,6 @@
 // `npm run screenshots`: what the editor shows of the pack, in .work/screenshots: the dialog of every node, as it opens
-// and unfolded, and every example on the canvas; in Node-RED 4.1, and in Node-RED 5 in the light and in the dark.
+// and unfolded, and every example on the canvas; in Node-RED 4.1, and in Node-RED 5 in the light and in the dark; the
+// dialogs in German as well.
 // With words behind it only what has one of them in its name: `npm run screenshots -- es-bulk-out dark`.
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -31,10 +32,13 @@ declare const window: { requestAnimationFrame(next: () => void): void };
 interface Look {
   version: NodeRedVersion;
   theme: 'light' | 'dark';
+  /** English when left out. */
+  language?: 'de';
 }
 
 const LOOKS: Look[] = [
   { version: '4.1', theme: 'light' },
+  { version: '4.1', theme: 'light', language: 'de' },
   { version: '5', theme: 'light' },
   { version: '5', theme: 'dark' },
 ];
@@ -47,9 +51,10 @@ async function main(): Promise<void> {
   for (const look of LOOKS) await take(look);
 }
 
-async function take({ version, theme }: Look): Promise<void> {
-  const names = [...types.map((type) => `dialog-${type}`), ...tabs().map(({ name }) => name)];
-  const look = `${version}-${theme}`;
+async function take({ version, theme, language }: Look): Promise<void> {
+  const shown = language ? [] : tabs();
+  const names = [...types.map((type) => `dialog-${type}`), ...shown.map(({ name }) => name)];
+  const look = [version, theme, ...(language ? [language] : [])].join('-');
   const isWanted = (name: string) => wanted.every((word) => `${name}-${look}`.includes(word));
   if (!names.some(isWanted)) return;
   const chromium = findChromium();
@@ -57,9 +62,9 @@ async function take({ version, theme }: Look): Promise<void> {
   const nodeRed = await startNodeRed({ version, flows });
   try {
     const first = flows.find(({ type }) => types.includes(type)) as FlowEntry;
-    const editor = await openEditor(nodeRed, chromium, first.id, { theme });
+    const editor = await openEditor(nodeRed, chromium, first.id, { theme, ...(language ? { language } : {}) });
     const file = (name: string) => join(FOLDER, `${name}-${look}.png`);
-    for (const { id, name } of tabs()) if (isWanted(name)) await takeFlow(editor, id, file(name));
+    for (const { id, name } of shown) if (isWanted(name)) await takeFlow(editor, id, file(name));
     for (const type of types) {
       const node = flows.find((entry) => entry.type === type) as FlowEntry;
       if (isWanted(`dialog-${type}`)) await takeDialog(editor, node.id, (state) => file(`dialog-${type}${state}`));
