@@ -15,14 +15,14 @@ function write(target, text) {
   if (target.textContent !== text) target.textContent = text;
 }
 
-function number(value) {
-  return value.toLocaleString(document.documentElement.lang || undefined, {
+function number(value, language) {
+  return value.toLocaleString(language, {
     maximumFractionDigits: value < 10 ? 1 : 0,
   });
 }
 
-function milliseconds(seconds) {
-  return `${number(seconds * 1_000)} ms`;
+function milliseconds(seconds, language) {
+  return `${number(seconds * 1_000, language)} ms`;
 }
 
 /** Height of the line for each state of a breaker: what is wrong stands out. */
@@ -67,9 +67,10 @@ const FIGURES = {
 
 /** A figure of a node: what it is now, in the colour of its line, and how it went over the last minutes. */
 class Figure {
-  constructor(parent, name, text) {
+  constructor(parent, name, { text, language }) {
     this.name = name;
     this.text = text;
+    this.language = language;
     this.what = FIGURES[name];
     this.box = element('figure', 'contact-live-figure', parent);
     this.box.dataset.figure = name;
@@ -95,15 +96,20 @@ class Figure {
     }
     for (const [index, { style, words }] of lines.entries()) {
       const value = values[index];
-      write(this.spans[index], value === undefined ? '' : text(`figure.${style}`, { count: words(value) }));
+      write(
+        this.spans[index],
+        value === undefined ? '' : text(`figure.${style}`, { count: words(value, this.language) }),
+      );
     }
   }
 }
 
 /** One node of a service. */
 class Card {
-  constructor(parent, id, { text, act, reveal }) {
+  constructor(parent, id, tools) {
+    const { text, act, reveal } = tools;
     this.id = id;
+    this.tools = tools;
     this.text = text;
     this.act = act;
     this.box = element('li', 'contact-live-node', parent);
@@ -130,7 +136,7 @@ class Card {
     write(this.name, node.name);
     this.name.dataset.type = node.type;
     write(this.state, text(`state.${node.state}`));
-    this.box.title = `${node.type} · ${text('since', { time: new Date(node.since).toLocaleString() })}`;
+    this.box.title = `${node.type} · ${text('since', { time: new Date(node.since).toLocaleString(this.tools.language) })}`;
     const isWell = node.status === 'healthy';
     write(this.reason, isWell ? '' : (node.reason ?? text(`advice.${node.state}`)));
     this.showFigures(node);
@@ -142,7 +148,7 @@ class Card {
     for (const [name, { of }] of Object.entries(FIGURES)) {
       if (!this.figures.has(name)) {
         if (of(node) === undefined) continue;
-        this.figures.set(name, new Figure(this.charts, name, this.text));
+        this.figures.set(name, new Figure(this.charts, name, this.tools));
       }
       this.figures.get(name).show(node);
     }
@@ -164,7 +170,7 @@ class Card {
         value = element('dd', '', this.books);
         value.dataset.account = account;
       }
-      write(value, number(count));
+      write(value, number(count, this.tools.language));
     }
   }
 
@@ -197,8 +203,8 @@ class Card {
 }
 
 /**
- * Shows frames in `root`. `text(key, values)` gives the texts; without `act(id, action)` there are no buttons, without
- * `reveal(id)` the names of nodes are no links.
+ * Shows frames in `root`. `text(key, values)` gives the texts, in the `language` of numbers and times; without
+ * `act(id, action)` there are no buttons, without `reveal(id)` the names of nodes are no links.
  */
 export class LiveBoard {
   constructor(root, tools) {
@@ -260,7 +266,7 @@ export function openPage(root, texts) {
     const found = key.split('.').reduce((part, name) => part?.[name], texts) ?? key;
     return found.replace(/__(\w+)__/g, (whole, name) => values[name] ?? whole);
   };
-  const board = new LiveBoard(root, { text });
+  const board = new LiveBoard(root, { text, language: document.documentElement.lang });
   const ask = async () => {
     try {
       if (document.visibilityState === 'hidden') return;

@@ -17,8 +17,9 @@ window.inspectDialog = (dialog) => {
   const ARROW = 16;
   dialog.style.width = '460px';
   const cutOff = [
+    // Names of variables may be longer than any dialog.
     ...all('input[placeholder]')
-      .filter((input) => !hasRoom(input, input.placeholder))
+      .filter((input) => !/^[A-Z_]+$/.test(input.placeholder) && !hasRoom(input, input.placeholder))
       .map(({ placeholder }) => placeholder),
     ...all('select').flatMap((list) =>
       [...list.querySelectorAll('option[data-i18n]')]
