@@ -4,13 +4,13 @@ import { sendBulk } from '../lib/elastic/bulk';
 import { decodeDocument, encodeDocument } from '../lib/elastic/encode';
 import { INDEX_PATTERN, IndexName } from '../lib/elastic/index-name';
 import { inTrace } from '../lib/elastic/trace-fields';
-import { boolean, choice, configNode, integer, number, readConfig, text, type Values } from '../lib/red/config';
+import { boolean, choice, configNode, integer, number, text, type Values } from '../lib/red/config';
 import { onClose, onInputDeferred } from '../lib/red/input';
 import { IntakeMessage } from '../lib/red/intake';
 import { type Definition, offered, type Red, type RuntimeNode } from '../lib/red/node';
 import { registerNode } from '../lib/red/register';
-import { type FailedMessage, refuseMessages, SETTLE, Sink, sinkReport } from '../lib/red/sink';
-import { Status } from '../lib/red/status';
+import { type FailedMessage, SETTLE, Sink } from '../lib/red/sink';
+import { startSink } from '../lib/red/sink-node';
 import { traceOf } from '../lib/red/tracing';
 import type { EsConnectionNode } from './es-connection';
 
@@ -44,21 +44,11 @@ export default function esBulkOut(RED: Red): void {
 }
 
 function start(RED: Red, node: RuntimeNode, definition: Definition): void {
-  let sink: Sink | undefined;
-  const status = new Status(
-    RED,
-    node,
-    sinkReport(() => sink),
-  );
-  const config = readConfig(RED, node, definition, FIELDS);
-  try {
-    if (!config.ok) throw config.error;
-    sink = openSink(RED, node, config.value);
-    sink.show(status);
-    takeIn(node, sink, config.value);
-  } catch (thrown) {
-    refuseMessages(RED, node, definition, status.cannotStart(thrown), failedMessage);
-  }
+  startSink(RED, node, definition, FIELDS, {
+    open: (config) => openSink(RED, node, config),
+    takeIn: (sink, config) => takeIn(node, sink, config),
+    failedMessage,
+  });
 }
 
 function openSink(RED: Red, node: RuntimeNode, config: Config): Sink {

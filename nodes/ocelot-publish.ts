@@ -3,15 +3,15 @@ import { toContactError } from '../lib/core/errors';
 import { EVENTS_EXCHANGE, InvalidEvent, makeEvent, type OcelotEvent, routingKeyOf } from '../lib/ocelot/event';
 import { encodeRequest, type PublishRequest, traceHeaders } from '../lib/rabbitmq/publish-request';
 import { brokerPicks } from '../lib/red/broker-picks';
-import { choice, configNode, integer, readConfig, text, type Values } from '../lib/red/config';
+import { choice, configNode, integer, text, type Values } from '../lib/red/config';
 import { EventIntake, openEventSink, publishedMessage } from '../lib/red/event-sink';
 import { onInputDeferred } from '../lib/red/input';
 import { IntakeMessage } from '../lib/red/intake';
 import { type Definition, offered, type Red, type RuntimeNode } from '../lib/red/node';
 import type { BrokerNode } from '../lib/red/queue-settings';
 import { registerNode } from '../lib/red/register';
-import { refuseMessages, SETTLE, type Sink, sinkReport } from '../lib/red/sink';
-import { Status } from '../lib/red/status';
+import { SETTLE, type Sink } from '../lib/red/sink';
+import { startSink } from '../lib/red/sink-node';
 
 const FIELDS = {
   broker: configNode<BrokerNode>('contact-broker'),
@@ -47,21 +47,11 @@ export default function ocelotPublish(RED: Red): void {
 }
 
 function start(RED: Red, node: RuntimeNode, definition: Definition): void {
-  let sink: Sink | undefined;
-  const status = new Status(
-    RED,
-    node,
-    sinkReport(() => sink),
-  );
-  const config = readConfig(RED, node, definition, FIELDS);
-  try {
-    if (!config.ok) throw config.error;
-    sink = openEventSink(RED, node, offered(config.value.broker, 'connection'), config.value);
-    sink.show(status);
-    takeIn(node, sink, config.value);
-  } catch (thrown) {
-    refuseMessages(RED, node, definition, status.cannotStart(thrown), publishedMessage);
-  }
+  startSink(RED, node, definition, FIELDS, {
+    open: (config) => openEventSink(RED, node, offered(config.broker, 'connection'), config),
+    takeIn: (sink, config) => takeIn(node, sink, config),
+    failedMessage: publishedMessage,
+  });
 }
 
 function takeIn(node: RuntimeNode, sink: Sink, config: Config): void {

@@ -2,7 +2,7 @@ import type { NodeMessage } from 'node-red';
 import { businessEvents } from '../lib/core/business-events';
 import type { Entry } from '../lib/core/spool';
 import { adminRoute } from '../lib/red/admin';
-import { boolean, choice, configNode, integer, json, readConfig, text, timeZone, type Values } from '../lib/red/config';
+import { boolean, choice, configNode, integer, json, text, timeZone, type Values } from '../lib/red/config';
 import { onClose, onInputDeferred } from '../lib/red/input';
 import type { IntakeMessage } from '../lib/red/intake';
 import { JoinedIntake } from '../lib/red/joined-intake';
@@ -10,8 +10,8 @@ import { nodeLogger } from '../lib/red/logger';
 import { type Definition, findConfigNode, offered, type Red, type RuntimeNode } from '../lib/red/node';
 import { processIdOf } from '../lib/red/process-id';
 import { registerNode } from '../lib/red/register';
-import { type FailedMessage, refuseMessages, SETTLE, Sink, sinkReport } from '../lib/red/sink';
-import { Status } from '../lib/red/status';
+import { type FailedMessage, SETTLE, Sink } from '../lib/red/sink';
+import { startSink } from '../lib/red/sink-node';
 import { DEFAULT_FIELDS, isFieldMapping } from '../lib/zoho/case-settings';
 import { CaseWriter } from '../lib/zoho/case-writer';
 import { type CaseConversation, readConversation } from '../lib/zoho/conversation';
@@ -62,21 +62,15 @@ export default function zohoCaseOut(RED: Red): void {
 
 function start(RED: Red, node: RuntimeNode, definition: Definition): void {
   const counters = new CaseCounters();
-  let sink: Sink | undefined;
-  const config = readConfig(RED, node, definition, FIELDS);
-  const status = new Status(RED, node, {
-    ...sinkReport(() => sink),
-    metrics: () => caseMetrics(counters, config.ok ? config.value.account.account?.client.counters : undefined),
-    groups: () => ({ conversations: { cases_created: counters.created } }),
+  startSink(RED, node, definition, FIELDS, {
+    open: (config) => openSink(RED, node, config, counters),
+    takeIn: (sink, { settle }) => takeIn(node, sink, settle, counters),
+    failedMessage,
+    report: (config) => ({
+      metrics: () => caseMetrics(counters, config?.account.account?.client.counters),
+      groups: () => ({ conversations: { cases_created: counters.created } }),
+    }),
   });
-  try {
-    if (!config.ok) throw config.error;
-    sink = openSink(RED, node, config.value, counters);
-    sink.show(status);
-    takeIn(node, sink, config.value.settle, counters);
-  } catch (thrown) {
-    refuseMessages(RED, node, definition, status.cannotStart(thrown), failedMessage);
-  }
 }
 
 function openSink(RED: Red, node: RuntimeNode, config: Config, counters: CaseCounters): Sink {
