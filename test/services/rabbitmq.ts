@@ -12,6 +12,8 @@ import { until } from '../unit/until';
 const SCRIPTS = ['/usr/lib/rabbitmq/bin', '/opt/rabbitmq/sbin', '/usr/local/sbin'];
 /** A start takes about five seconds alone on a machine. */
 const READY_WITHIN_MS = 90_000;
+/** So often it is asked at most when it does not let the question in. */
+const MOST_QUESTIONS = 5;
 
 /** What {@link RabbitMq.queued} and {@link RabbitMq.users} ask the server, in its own language. */
 const QUEUED = `[[Name, Messages] || Queue <- rabbit_amqqueue:list(),
@@ -245,6 +247,17 @@ class Server implements RabbitMq {
 
   /** Has the server itself work out an expression: a hundredth of what starting `rabbitmqctl` costs. */
   private async ask<Answer>(expression: string): Promise<Answer> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.askOnce(expression);
+      } catch (thrown) {
+        // On a busy machine the server may let it in too late.
+        if (attempt === MOST_QUESTIONS || !/failed to connect/.test(String(thrown))) throw thrown;
+      }
+    }
+  }
+
+  private async askOnce<Answer>(expression: string): Promise<Answer> {
     const cookie = readFileSync(join(this.folder, 'home/.erlang.cookie'), 'utf8').trim();
     const asking = promisify(execFile)('erl_call', ['-n', this.name, '-c', cookie, '-e'], { env: this.environment });
     asking.child.stdin?.end(`base64:encode_to_string(rabbit_json:encode(${expression})).\n`);
