@@ -128,7 +128,13 @@ function asHistogram(name: string, help: string, family: HistogramMetric[]): Pro
 
 function isUsable(metric: AnyMetric): boolean {
   const { name, labels = {} } = metric;
-  if (!METRIC_NAME.test(name) || !Object.keys(labels).every((label) => LABEL_NAME.test(label))) return false;
+  // The library keeps metrics by name in an object, which has properties of its own, such as `toString`.
+  if (
+    !METRIC_NAME.test(name) ||
+    name in Object.prototype ||
+    !Object.keys(labels).every((label) => LABEL_NAME.test(label))
+  )
+    return false;
   if (metric.type === 'histogram') return true;
   const { type, value } = metric;
   return Number.isFinite(value) && (type === 'gauge' || value >= 0);

@@ -133,11 +133,11 @@ describe('answers of the monitor', () => {
 
   it('in /metrics survive whatever numbers and names a node gives', async () => {
     const metric: fc.Arbitrary<Metric> = fc.record({
-      name: fc.oneof(fc.string(), fc.constantFrom('a_total', 'b', 'contact_center_node_up')),
+      name: fc.oneof(fc.string(), fc.constantFrom('a_total', 'b', 'contact_center_node_up', 'toString')),
       help: fc.string(),
       type: fc.constantFrom('counter', 'gauge'),
       value: fc.double(),
-      labels: fc.dictionary(fc.oneof(fc.string(), fc.constantFrom('x', 'node', 'le')), fc.string()),
+      labels: fc.dictionary(fc.oneof(fc.string(), fc.constantFrom('x', 'node', 'le', 'constructor')), fc.string()),
     });
     await fc.assert(
       fc.asyncProperty(fc.array(metric, { maxLength: 8 }), async (metrics) => {
