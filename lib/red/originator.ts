@@ -8,6 +8,7 @@ import { callBody, claimOf, goodAnswer, madeBody, refusalOf, unknownCall } from 
 import type { Call } from '../calls/call';
 import type { CallBook } from '../calls/call-book';
 import { isFinal } from '../calls/state-machine';
+import { asObject } from '../core/answers';
 import { ContactError } from '../core/errors';
 import { callIdOf, headerOf, requestOf, withAnswer } from './api';
 
@@ -47,6 +48,7 @@ export async function originate(
   const createdBy = user?.name;
   const key = idempotencyKey ?? headerOf(request, 'idempotency-key');
   const { metadata } = asked;
+  const facts = asObject(metadata);
   const claim = key === undefined ? undefined : claimOf(key, createdBy, { call, way, metadata }, Date.now());
   // Before anything is counted or registered: while events do not arrive, nothing can be promised.
   connection.mustBeReady('make a call');
@@ -58,7 +60,7 @@ export async function originate(
     correlationId,
     attemptNumber: delivery?.attempt,
     ...(claim ? { claim } : {}),
-    ...(isObject(metadata) ? { metadata } : {}),
+    ...(facts ? { metadata: facts } : {}),
   });
   if (made.replay) await limits.giveBack(call.phoneNumber, createdBy);
   else counts.took(made.tookMs);
@@ -98,16 +100,13 @@ function askedOf(message: NodeMessageInFlow) {
   const { payload } = message;
   const { number: inPath } = requestOf(message).params ?? {};
   if (typeof payload === 'string' && payload !== '' && inPath === undefined) return { phoneNumber: payload };
-  if (payload !== undefined && payload !== null && payload !== '' && !isObject(payload)) {
+  const given = asObject(payload);
+  if (!given && payload !== undefined && payload !== null && payload !== '') {
     const answer = 'the payload is no object';
     throw new ContactError('INVALID_INPUT', { attempted: 'make a call', answer, reason: 'invalid_body' });
   }
-  const body = isObject(payload) ? payload : {};
+  const body = given ?? {};
   const { context, extension, priority, timeout, caller_id: callerId, variables, metadata } = body;
   const phoneNumber = inPath ?? body['phone_number'] ?? body['number'];
   return { phoneNumber, context, extension, priority, timeout, callerId, variables, metadata };
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
