@@ -144,9 +144,11 @@ export class HttpClient {
     }
   }
 
-  private async sendOverAxios({ query, body, ...request }: WireRequest): Promise<WireAnswer> {
+  private async sendOverAxios({ query, body, headers: given, ...request }: WireRequest): Promise<WireAnswer> {
     const { status, headers, data } = await this.axios.request<Buffer | undefined>({
       ...request,
+      // Of a body without a type axios would say that it is a form.
+      headers: { 'content-type': false, ...given },
       ...(query ? { params: query } : {}),
       ...(body === undefined ? {} : { data: body }),
     });

@@ -9,7 +9,7 @@ import type { Call } from '../calls/call';
 import type { CallBook } from '../calls/call-book';
 import { isFinal } from '../calls/state-machine';
 import { asObject } from '../core/answers';
-import { ContactError } from '../core/errors';
+import { ContactError, toContactError } from '../core/errors';
 import { callIdOf, headerOf, requestOf, withAnswer } from './api';
 
 /** What became of a message: the call, and what is answered. */
@@ -29,6 +29,9 @@ export interface Originator {
   limits: CallLimits;
   counts: OriginationCounts;
 }
+
+/** With these Asterisk was not asked, so that the call does not count. */
+const NEVER_DIALED = new Set(['idempotency_conflict', 'too_many_calls', 'database_unavailable']);
 
 /** Makes the call that a message asks for. Rejects with what is to be answered; nothing was dialled then. */
 export async function originate(
@@ -53,7 +56,7 @@ export async function originate(
   // Before anything is counted or registered: while events do not arrive, nothing can be promised.
   connection.mustBeReady('make a call');
   await limits.take(call.phoneNumber, createdBy);
-  const made = await connection.make({
+  const order = {
     call,
     way,
     createdBy,
@@ -61,6 +64,11 @@ export async function originate(
     attemptNumber: delivery?.attempt,
     ...(claim ? { claim } : {}),
     ...(facts ? { metadata: facts } : {}),
+  };
+  const made = await connection.make(order).catch(async (thrown: unknown) => {
+    const { reason = '' } = toContactError(thrown, 'make a call');
+    if (NEVER_DIALED.has(reason)) await limits.giveBack(call.phoneNumber, createdBy);
+    throw thrown;
   });
   if (made.replay) await limits.giveBack(call.phoneNumber, createdBy);
   else counts.took(made.tookMs);

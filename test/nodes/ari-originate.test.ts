@@ -114,6 +114,16 @@ describe('ari-originate', () => {
     assert.equal((await tested.answer({ payload: '+15550101' })).statusCode, 200);
   });
 
+  it('does not count what was never dialed', async () => {
+    await start({ callsPerNumber: 2, allowedPrefixes: '+' });
+    const ask = (key: string, phoneNumber = '+15550100') =>
+      tested.answer({ payload: phoneNumber, idempotencyKey: key });
+    await ask('a', '+15550999');
+    for (let conflict = 0; conflict < 3; conflict += 1) assert.equal(code(await ask('a')), 'idempotency_conflict');
+    for (const key of ['b', 'c']) assert.equal((await ask(key)).statusCode, 200);
+    assert.equal(code(await ask('d')), 'number_limit');
+  });
+
   it('answers 502 and 503 when Asterisk is at fault, the same to a repeated request, and the books have the call as failed', async () => {
     await start({ endpoint: 'PJSIP/{number}@unregistered' });
     const refused = await tested.answer({ payload: '+15550100', idempotencyKey: 'k' });

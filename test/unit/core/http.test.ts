@@ -68,6 +68,7 @@ for (const options of kinds) {
         ['a=b', 'bytes'],
       );
       assert.equal(seen[0]?.headers['content-type'], headers['Content-Type']);
+      assert.equal(seen[1]?.headers['content-type'], undefined);
       assert.equal(seen[0]?.headers.authorization, headers.Authorization);
     });
 
