@@ -32,22 +32,21 @@ export function onRequest(
   onInputDeferred(node, (message, send, done) => {
     const requestId = requestIdFrom(message);
     const intake = settle === undefined ? undefined : new IntakeMessage(message, 1, settle, done);
+    const end = (error?: ContactError) => (intake ? intake.ended(error) : done(error));
     const answer = (answered: NodeMessage) => {
       send([answered, null]);
-      if (intake) intake.ended();
-      else done();
+      end();
     };
     const refuse = (thrown: unknown) => {
       const error = toContactError(thrown, attempted);
       onRefused(error);
       const refusal = errorAnswer(error, requestId);
       send([null, withAnswer(message, refusal, { error: messageError(error, 1) })]);
-      if (intake) intake.ended(error);
-      else done(refusal.statusCode >= 500 ? error : undefined);
+      end(intake || refusal.statusCode >= 500 ? error : undefined);
     };
     handle(message, requestId)
       .then(answer, refuse)
-      .catch((thrown: unknown) => done(toContactError(thrown, attempted)));
+      .catch((thrown: unknown) => end(toContactError(thrown, attempted)));
   });
 }
 

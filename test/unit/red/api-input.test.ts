@@ -82,13 +82,20 @@ describe('requests to the call API', () => {
     const rejections: unknown[] = [];
     const listen = (reason: unknown) => rejections.push(reason);
     process.on('unhandledRejection', listen);
-    await start({ handle: async (message) => message });
+    const outcomes: DeliveryOutcome[] = [];
+    const source = new DeliverySource({ name: 'test', settle: (_token, outcome) => outcomes.push(outcome) });
+    await start({ handle: async (message) => message, settle: true });
     node.send = () => {
       throw new Error('no wire');
     };
-    node.receive({});
+    node.receive({ delivery: source.open('token') } as never);
     await until(() => caught.length === 1);
     process.off('unhandledRejection', listen);
     assert.deepEqual(rejections, []);
+    assert.deepEqual(
+      outcomes.map(({ kind }) => kind),
+      ['dead-letter'],
+    );
+    source.close();
   });
 });
